@@ -1,0 +1,310 @@
+"""The article's claims as data, and the ledger that holds a run against them.
+
+A claim says where it stands in the article, what was published, how it is measured here, what counts as
+reproduced and which input can test it. A run on other input still shows what it measured, with the verdict
+`not testable on this input`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from neanderthal_nlp.evaluation import Interval
+from neanderthal_nlp.files import read_json, read_table
+from neanderthal_nlp.parameters import N_INTROGRESSED, PREDICTIVE_KMERS
+
+REPRODUCED, DIFFERS, NOT_TESTABLE = "reproduced", "differs", "not testable on this input"
+SYNTHETIC, COORDINATES, LETTERS, MOST_LETTERS, GENES = (
+    "synthetic demo", "published coordinates", "human letters", "letters of most regions", "the scored genes",
+)  # fmt: skip
+N_GENES = 21_503
+"""Rows of the published gene table."""
+MOST = 0.5
+"""Share of the published regions (or genes) that a run must read to stand for all of them."""
+
+
+class Measurement(NamedTuple):
+    """What a run found: text for the reader, the main number with its interval, and whether the claim holds."""
+
+    text: str
+    interval: Interval
+    holds: bool
+
+
+class Results:
+    """The files of a results folder that claims are measured on, read when first asked for."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self._folder = Path(folder)
+        self._read: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        """Table or JSON object by its file name."""
+        if name not in self._read:
+            reader = read_json if name.endswith(".json") else read_table
+            self._read[name] = reader(self._folder / name)
+        return self._read[name]
+
+    def metric(self, model: str, metric: str, protocol: str = "article") -> Interval:
+        """One metric of one model, from `evaluation.tsv`."""
+        table = self["evaluation.tsv"]
+        row = table[(table["model"] == model) & (table["protocol"] == protocol) & (table["metric"] == metric)]
+        return Interval(*(pd.to_numeric(row[name]).item() for name in ("value", "low", "high")))
+
+    def inputs(self) -> set[str]:
+        """Kinds of input this run had."""
+        regions = self["regions.json"]
+        if regions["synthetic"]:
+            return {SYNTHETIC}
+        kinds = {LETTERS}
+        if regions["n_introgressed"] == N_INTROGRESSED:
+            kinds.add(COORDINATES)
+            if len(self["windows.tsv"]) / 2 >= MOST * N_INTROGRESSED:
+                kinds.add(MOST_LETTERS)
+        if len(self["genes.tsv"]) >= MOST * N_GENES:
+            kinds.add(GENES)
+        return kinds
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim of the article.
+
+    Attributes
+    ----------
+    name : str
+        Short identifier.
+    section : int
+        Section of the article.
+    sentence : str
+        The claim in our words.
+    published : str
+        What the article prints.
+    how : str
+        How it is measured here, and when it counts as reproduced.
+    testable_on : frozenset of str
+        Kinds of input (see `Results.inputs`) that can test it; one of them suffices.
+    measure : callable
+        From `Results` to `Measurement`.
+    """
+
+    name: str
+    section: int
+    sentence: str
+    published: str
+    how: str
+    testable_on: frozenset[str]
+    measure: Callable[[Results], Measurement]
+
+
+def _number(value: float, published: float, tolerance: float, text: str) -> Measurement:
+    return Measurement(text, Interval(value, np.nan, np.nan), abs(value - published) <= tolerance)
+
+
+def _accuracy(model: str, published: float) -> Callable[[Results], Measurement]:
+    def measure(results: Results) -> Measurement:
+        found = results.metric(model, "accuracy")
+        close = abs(found.value - published) <= 0.02 or found.low <= published <= found.high
+        return Measurement(_percent(found), found, close)
+
+    return measure
+
+
+def _percent(found: Interval) -> str:
+    return f"{found.value:.1%} ({found.low:.1%} to {found.high:.1%})"
+
+
+def _n_regions(results: Results) -> Measurement:
+    n = results["regions.json"]["n_introgressed"]
+    return _number(n, N_INTROGRESSED, 0, f"{n:,}")
+
+
+def _lengths(results: Results) -> Measurement:
+    found = results["regions.json"]
+    low, mean, high = (found[f"length_{name}"] / 1000 for name in ("min", "mean", "max"))
+    holds = abs(low - 10) <= 1 and abs(mean - 100) <= 10 and abs(high - 1200) <= 50
+    return Measurement(f"{low:,.1f} to {high:,.0f} kb, mean {mean:,.1f} kb", Interval(mean, np.nan, np.nan), holds)
+
+
+def _top_kmers(results: Results) -> Measurement:
+    table = results["top_kmers.tsv"]
+    share = table.groupby("label")["kmer"].apply(lambda kmers: _at_share("".join(kmers)))
+    leaders = table.loc[table["rank"] == 1, "kmer"]
+    holds = bool(share.min() > 0.75 and leaders.isin(["AAAAA", "TTTTT"]).all())
+    text = ", ".join(f"{label} {value:.0%}" for label, value in share.items())
+    return Measurement(f"A and T among the letters of the top 20: {text}; first: {', '.join(leaders)}",
+                       Interval(share.min(), np.nan, np.nan), holds)  # fmt: skip
+
+
+def _at_share(letters: str) -> float:
+    return sum(letters.count(letter) for letter in "AT") / len(letters)
+
+
+def _network_beats_linear(results: Results) -> Measurement:
+    network = results.metric("network", "accuracy")
+    others = {name: results.metric(name, "accuracy") for name in ("logistic_regression", "linear_svm", "naive_bayes")}
+    best = max(others, key=lambda name: others[name].value)
+    lead = network.value - others[best].value
+    text = f"network {_percent(network)}, best of them {best.replace('_', ' ')} {_percent(others[best])}"
+    return Measurement(text, Interval(lead, np.nan, np.nan), network.low > others[best].value)
+
+
+def _forest_is_one_sided(results: Results) -> Measurement:
+    sensitivity, specificity = (results.metric("forest", name) for name in ("sensitivity", "specificity"))
+    network = results.metric("network", "sensitivity")
+    text = (f"depleted {_percent(specificity)}, introgressed {_percent(sensitivity)}; "
+            f"network on introgressed {_percent(network)}")  # fmt: skip
+    return Measurement(text, sensitivity, specificity.value > sensitivity.high and sensitivity.value < network.low)
+
+
+def _predictive_kmers(results: Results) -> Measurement:
+    order = list(results["importances.tsv"]["kmer"])
+    ranks = {kmer: order.index(kmer) + 1 for kmer in PREDICTIVE_KMERS}
+    inside = sum(rank <= len(PREDICTIVE_KMERS) for rank in ranks.values())
+    text = "ranks by impurity importance: " + ", ".join(f"{kmer} {rank}" for kmer, rank in ranks.items())
+    return Measurement(text, Interval(inside, np.nan, np.nan), inside == len(PREDICTIVE_KMERS))
+
+
+def _genes_predicted(results: Results) -> Measurement:
+    table = results["genes.tsv"]
+    positive, scored = int(table["Predict"].sum()), len(table)
+    share = positive / scored
+    error = 1.96 * np.sqrt(max(share * (1 - share), 0) / scored)
+    interval = Interval(share, max(share - error, 0.0), min(share + error, 1.0))
+    close = abs(positive - 477) <= 0.2 * 477
+    return Measurement(f"{positive:,} of {scored:,} genes ({_percent(interval)})", interval, close)
+
+
+def _two_clusters(results: Results) -> Measurement:
+    clusters = _umap_clusters(results)
+    best = int(clusters["n_clusters_by_silhouette"].iloc[0])
+    large, small = clusters.iloc[0], clusters.iloc[1]
+    gap = small["gc_mean"] - large["gc_mean"]
+    text = (f"{large['n_kmers']} k-mers with GC {large['gc_mean']:.0%} and {small['n_kmers']} with {small['gc_mean']:.0%}; "
+            f"the silhouette is best for {best} clusters")  # fmt: skip
+    return Measurement(text, Interval(gap, np.nan, np.nan), bool(best == 2 and large["gc_high"] < small["gc_low"]))
+
+
+def _four_in_at_rich(results: Results) -> Measurement:
+    clusters = _umap_clusters(results)
+    inside = {row.cluster: str(row.predictive_kmers).split(",") for row in clusters.itertuples() if row.predictive_kmers}
+    at_rich = clusters.loc[clusters["gc_mean"].idxmin(), "cluster"]
+    found = [kmer for kmer in inside.get(at_rich, []) if kmer]
+    text = f"{len(found)} of {len(PREDICTIVE_KMERS)} in the AT-rich cluster ({', '.join(found) or 'none'})"
+    return Measurement(text, Interval(len(found), np.nan, np.nan), len(found) == len(PREDICTIVE_KMERS))
+
+
+def _umap_clusters(results: Results) -> pd.DataFrame:
+    table = results["clusters.tsv"]
+    return table[table["map"] == "umap"].sort_values("cluster")
+
+
+def _gc(results: Results) -> Measurement:
+    found = results["intersections.json"]
+    genes, genome = found["gc_genes"], found["gc_genome"]
+    holds = abs(genes - 0.47) <= 0.015 and abs(genome - 0.41) <= 0.015
+    return Measurement(f"genes {genes:.1%}, genome {genome:.1%}", Interval(genes - genome, np.nan, np.nan), holds)
+
+
+def _gc_direction(results: Results) -> Measurement:
+    found = results["intersections.json"]
+    interval = Interval(*(found[f"gc_difference{suffix}"] for suffix in ("", "_low", "_high")))
+    text = f"genes minus genome: {100 * interval.value:+.1f} points ({100 * interval.low:+.1f} to {100 * interval.high:+.1f})"
+    return Measurement(text, interval, interval.low > 0)
+
+
+def _intersections(results: Results) -> Measurement:
+    found = results["intersections.json"]
+    return _number(found["observed"], 140_821, 0, f"{found['observed']:,}")
+
+
+def _depletion(results: Results) -> Measurement:
+    found = results["intersections.json"]
+    draws = np.array(found["draws"])
+    text = (f"{found['observed']:,} against {draws.mean():,.0f} expected ({found['observed'] / draws.mean():.2f} times); "
+            f"{found['n_at_or_below']} of {found['n_draws']:,} draws at or below, p = {found['p']:.2g} "
+            f"(as the article writes it: {found['p_article']})")  # fmt: skip
+    return Measurement(text, Interval(found["p"], np.nan, np.nan), found["p"] < 1 / 17)
+
+
+_ANY = frozenset({SYNTHETIC, MOST_LETTERS})
+_ANY_LETTERS = frozenset({SYNTHETIC, LETTERS})
+CLAIMS = (
+    Claim("regions", 1, "Unique introgressed regions of Europeans", "83,601",
+          "rows left in the introgressed BED without repeats; equal", frozenset({COORDINATES}), _n_regions),
+    Claim("lengths", 1, "Introgressed regions reach from 10 kb to 1.2 Mb, around 100 kb on average",
+          "10 kb to 1.2 Mb, mean ~100 kb", "region lengths; within 1, 50 and 10 kb of minimum, maximum and mean",
+          frozenset({COORDINATES}), _lengths),
+    Claim("top_kmers", 2, "A- and T-rich words are the most common of both classes", "A- and T-rich ones lead",
+          "share of A and T in the 20 most common k-mers; above 75 % in both classes, AAAAA or TTTTT first",
+          _ANY_LETTERS, _top_kmers),
+    Claim("network", 2, "Test accuracy of the multilayer perceptron", "82.2%",
+          "article split; 82.2 % within 2 points or inside the interval", frozenset({MOST_LETTERS}),
+          _accuracy("network", 0.822)),
+    Claim("network_better", 2, "The network is clearly better than logistic regression, SVM and naive Bayes",
+          "clearly better", "article split; lower end of the network's interval above the best of the three",
+          _ANY, _network_beats_linear),
+    Claim("forest", 2, "Test accuracy of the random forest", "84.5%",
+          "article split; 84.5 % within 2 points or inside the interval", frozenset({MOST_LETTERS}),
+          _accuracy("forest", 0.845)),
+    Claim("forest_one_sided", 2, "The forest is very good on depleted regions and poor on introgressed ones, "
+          "poorer than the network", "very high; very poor", "article split; accuracy per class, intervals apart",
+          _ANY, _forest_is_one_sided),
+    Claim("predictive_kmers", 2, "AAAAA, CAAAA, CATTT and TTTTT are the most predictive words",
+          "AAAAA, CAAAA, CATTT, TTTTT", "ranks by impurity importance; the four are the first four",
+          frozenset({MOST_LETTERS}), _predictive_kmers),
+    Claim("genes", 3, "Genes predicted to hold Neanderthal DNA", "477 of ~22,000",
+          "rows with Predict = 1; within 20 % of 477", frozenset({GENES}), _genes_predicted),
+    Claim("kmer_clusters", 4, "The k-mers form two obvious clusters, a larger AT-rich and a smaller GC-rich one",
+          "two clusters", "Gaussian mixture on the UMAP map; two is the best number by silhouette and the larger has less GC, "
+          "intervals apart", _ANY_LETTERS, _two_clusters),
+    Claim("four_at_rich", 4, "The four most predictive k-mers fall into the AT-rich cluster", "all four",
+          "cluster of each on the UMAP map; all in the one with less GC", _ANY_LETTERS, _four_in_at_rich),
+    Claim("gc", 5, "GC content of genes and of the genome", "47% and 41%",
+          "mean over genes, called letters of the genome; within 1.5 points", frozenset({GENES}), _gc),
+    Claim("gc_higher", 5, "Genes are GC-rich", "47% against 41%",
+          "mean over genes minus genome; interval above 0", frozenset({SYNTHETIC, GENES}), _gc_direction),
+    Claim("intersections", 5, "Overlapping pairs of introgressed regions and genes", "140,821",
+          "rows of bedtools intersect; equal (the article's gene file is not published)", frozenset(), _intersections),
+    Claim("depletion", 5, "Introgressed regions meet fewer genes than depleted draws do", "p < 1/17",
+          "permutation test, p = (b + 1) / (n + 1); below 1/17", frozenset({SYNTHETIC, COORDINATES}), _depletion),
+)  # fmt: skip
+
+
+def ledger(results_dir: str | Path) -> pd.DataFrame:
+    """Hold a run's results against every claim of the article.
+
+    Parameters
+    ----------
+    results_dir : path-like
+        The `results` folder of a run.
+
+    Returns
+    -------
+    DataFrame
+        One row a claim: `claim, section, sentence, published, reproduced` (text), `value, low, high` (the main
+        number with its 95 % interval where it has one), `verdict`, `measured` (how, and what counts as
+        reproduced).
+
+    Raises
+    ------
+    InputError
+        A results file is missing.
+    """
+    results = Results(results_dir)
+    inputs = results.inputs()
+    rows = []
+    for claim in CLAIMS:
+        found = claim.measure(results)
+        testable = bool(claim.testable_on & inputs)
+        verdict = (REPRODUCED if found.holds else DIFFERS) if testable else NOT_TESTABLE
+        rows.append((claim.name, claim.section, claim.sentence, claim.published, found.text, *found.interval,
+                     verdict, claim.how))  # fmt: skip
+    return pd.DataFrame(rows, columns=["claim", "section", "sentence", "published", "reproduced", "value", "low",
+                                       "high", "verdict", "measured"])  # fmt: skip

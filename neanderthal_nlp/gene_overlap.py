@@ -1,0 +1,200 @@
+"""Genes against the genome: GC content, and whether introgressed regions avoid genes (article, section 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from neanderthal_nlp.errors import InputError
+from neanderthal_nlp.genome import Genome
+from neanderthal_nlp.intervals import count_overlaps, draw_depleted
+from neanderthal_nlp.parameters import N_DRAWS
+
+_PIECE = 10_000_000  # nt read at once: bounds the memory, whatever the length of a region
+_OTHER, _AT, _GC = 0, 1, 2
+_CODES = bytes(
+    {**dict.fromkeys(b"ATat", _AT), **dict.fromkeys(b"CGcg", _GC)}.get(byte, _OTHER) for byte in range(256)
+)
+
+
+def _count_letters(genome: Genome, chrom: str, start: int, end: int) -> tuple[int, int]:
+    """Count the G and C, and all called letters (A, C, G, T), of a region."""
+    n_gc = n_called = 0
+    for begin in range(start, end, _PIECE):
+        letters = genome.fetch(chrom, begin, min(begin + _PIECE, end)).encode("ascii").translate(_CODES)
+        codes = np.frombuffer(letters, dtype=np.uint8)
+        n_gc += int(np.count_nonzero(codes == _GC))
+        n_called += int(np.count_nonzero(codes))
+    return n_gc, n_called
+
+
+def _share(n_gc: np.ndarray, n_called: np.ndarray) -> np.ndarray:
+    return np.where(n_called > 0, n_gc / np.maximum(n_called, 1), np.nan)
+
+
+def gc_content(regions: pd.DataFrame, genome: Genome) -> np.ndarray:
+    """Share of G and C among the called letters (A, C, G and T, in either case) of each region.
+
+    Parameters
+    ----------
+    regions : DataFrame
+        `chrom`, `start`, `end`, 0-based half-open; genes for the article's figure.
+    genome : Genome
+
+    Returns
+    -------
+    ndarray of float64, shape (len(regions),)
+        NaN where no letter is called.
+
+    Raises
+    ------
+    InputError
+        A region does not lie on the genome.
+    """
+    places = zip(regions["chrom"], regions["start"], regions["end"], strict=True)
+    counts = [_count_letters(genome, chrom, int(start), int(end)) for chrom, start, end in places]
+    n_gc, n_called = np.array(counts, dtype=np.int64).reshape(-1, 2).T
+    return _share(n_gc, n_called)
+
+
+def genome_gc(genome: Genome, *, bin_size: int = 100_000) -> pd.DataFrame:
+    """GC content of the whole genome, bin by bin (for its overall value see `overall_gc`).
+
+    Parameters
+    ----------
+    genome : Genome
+    bin_size : int
+        Length of a bin, nt; the last one of a chromosome may be shorter.
+
+    Returns
+    -------
+    DataFrame
+        `chrom`, `start`, `end` (0-based half-open), `gc` (share of G and C among called letters, NaN where
+        there is none), `n_called` (int64, called letters); all chromosomes in the order of the genome.
+
+    Raises
+    ------
+    InputError
+        `bin_size` is not positive.
+    """
+    if bin_size < 1:
+        raise InputError(f"bin_size: found {bin_size}, expected at least 1")
+    rows = []
+    for chrom, size in genome.chromsizes.items():
+        for start in range(0, size, bin_size):
+            end = min(start + bin_size, size)
+            rows.append((chrom, start, end, *_count_letters(genome, chrom, start, end)))
+    bins = pd.DataFrame(rows, columns=["chrom", "start", "end", "n_gc", "n_called"])
+    gc = _share(bins["n_gc"].to_numpy(), bins["n_called"].to_numpy())
+    return bins.assign(gc=gc)[["chrom", "start", "end", "gc", "n_called"]]
+
+
+def overall_gc(bins: pd.DataFrame) -> float:
+    """Share of G and C among all called letters of `genome_gc`'s bins; NaN where no letter is called."""
+    n_called = bins["n_called"].sum()
+    return float((bins["gc"] * bins["n_called"]).sum() / n_called) if n_called else np.nan
+
+
+class IntersectionTest(NamedTuple):
+    """How often introgressed regions overlap genes, against depleted regions drawn at random.
+
+    Attributes
+    ----------
+    observed : int
+        Overlapping pairs of an introgressed region and a gene.
+    draws : ndarray of int64, shape (n_draws,)
+        The same count for each draw of depleted regions.
+    p_value : float
+        (b + 1) / (n + 1), b of n draws being at or below the observed count (Phipson & Smyth, Statistical
+        Applications in Genetics and Molecular Biology 9, 2010, article 39): a permutation p-value is never 0.
+    p_article : str
+        As the article writes it: "p < 1/n" when no draw is at or below the observed count, else "p = b/n".
+    n_at_or_below : int
+        The count b.
+    ratio : float
+        Effect size, observed / mean of the draws: below 1, introgressed regions avoid genes; NaN if that mean
+        is 0.
+    """
+
+    observed: int
+    draws: np.ndarray
+    p_value: float
+    p_article: str
+    n_at_or_below: int
+    ratio: float
+
+
+def intersection_test(
+    regions: pd.DataFrame,
+    genes: pd.DataFrame,
+    chromsizes: Mapping[str, int],
+    *,
+    n_draws: int = N_DRAWS,
+    avoid: pd.DataFrame | None = None,
+    rng: np.random.Generator | int,
+    progress: Callable[[], object] | None = None,
+) -> IntersectionTest:
+    """Test whether introgressed regions overlap genes less often than depleted ones (article, section 5).
+
+    Counts are the rows that `bedtools intersect -a regions -b genes` prints, one per overlapping pair. Each
+    draw gives every region a depleted partner of its chromosome and length (`intervals.draw_depleted`); as in
+    the article, partners never overlap introgressed regions.
+
+    Parameters
+    ----------
+    regions : DataFrame
+        Introgressed regions: `chrom`, `start`, `end`, 0-based half-open.
+    genes : DataFrame
+        Genes, likewise; repeated ones count repeatedly.
+    chromsizes : mapping of str to int
+        Chromosome lengths, nt.
+    n_draws : int
+    avoid : DataFrame, optional
+        Blocks that depleted regions must not touch, such as runs of N. The article has none.
+    rng : numpy Generator or int
+        Source of randomness or a seed for one.
+    progress : callable, optional
+        Called without arguments after each draw.
+
+    Returns
+    -------
+    IntersectionTest
+
+    Raises
+    ------
+    InputError
+        `n_draws` is not positive, regions and genes have no chromosome in common (another naming?), or a
+        depleted region cannot be drawn.
+    """
+    if n_draws < 1:
+        raise InputError(f"n_draws: found {n_draws}, expected at least 1")
+    if not set(regions["chrom"]) & set(genes["chrom"]):
+        found, expected = (", ".join(map(str, frame["chrom"].unique()[:3])) for frame in (genes, regions))
+        raise InputError(
+            f"genes: no chromosome of the regions (found {found}; expected names such as {expected})"
+        )
+    rng = np.random.default_rng(rng)  # once: a seed handed on would repeat the same draw
+    observed = int(count_overlaps(regions, genes).sum())
+    draws = np.empty(n_draws, dtype=np.int64)
+    for i in range(n_draws):
+        draws[i] = count_overlaps(draw_depleted(regions, chromsizes, avoid=avoid, rng=rng), genes).sum()
+        if progress is not None:
+            progress()
+    return summarise_draws(observed, draws)
+
+
+def summarise_draws(observed: int, draws: np.ndarray) -> IntersectionTest:
+    """Compare an observed count with at least one draw of it; see `IntersectionTest`."""
+    n, b = len(draws), int(np.count_nonzero(draws <= observed))
+    mean = float(np.mean(draws))
+    return IntersectionTest(
+        observed=observed,
+        draws=draws,
+        p_value=(b + 1) / (n + 1),
+        p_article=f"p = {b}/{n}" if b else f"p < 1/{n}",
+        n_at_or_below=b,
+        ratio=observed / mean if mean else np.nan,
+    )

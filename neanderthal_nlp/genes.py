@@ -1,0 +1,483 @@
+"""Genes: from an annotation to a table of predicted Neanderthal ancestry (article, section 3).
+
+Genes are rows of a DataFrame with the columns `chrom` (str), `start`, `end` (int64, 0-based half-open, nt),
+`gene_symbol` (str) and `strand` ('+', '-', or '.' when unknown). Where a gene is written as one word,
+`chrom:start-end`, the numbers are 1-based inclusive, as in the article's tables and in samtools regions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+
+import numpy as np
+import pandas as pd
+
+from neanderthal_nlp.errors import InputError
+from neanderthal_nlp.files import read_lines
+from neanderthal_nlp.gene_overlap import gc_content
+from neanderthal_nlp.genome import Genome
+from neanderthal_nlp.intervals import count_overlaps
+from neanderthal_nlp.kmers import count_kmers
+from neanderthal_nlp.parameters import GENE_LENGTH, K
+
+PREDICTION_COLUMNS = ("Gene", "Gene_Symbol", "Predict", "Prob_0", "Prob_1")
+"""Columns of the published table `Neanderthal_Genes.txt`."""
+_NUMBERS = PREDICTION_COLUMNS[2:]
+REASONS = ("scored", "short", "unknown chromosome", "contains N", "lacks a letter")
+"""What `score_rule` may say of a gene."""
+GENE_FEATURES = frozenset({"gene", "ncRNA_gene", "pseudogene"})
+"""Feature types of GFF3 that stand for a gene."""
+
+_STRANDS = frozenset({"+", "-"})
+_MAX_DIGITS = 12
+_REGION = re.compile(r"(\S+):(-?\w+)-(-?\w+)")
+_INTEGER = re.compile(r"-?[0-9]+")
+_GFF3_ATTRIBUTES = re.compile(r"\s*([^\s=\"]+=.*|\.?)")
+_GTF_ATTRIBUTES = re.compile(r"\s*[\w.-]+\s+\S.*")
+
+
+class _Row(NamedTuple):
+    chrom: str
+    start: int
+    end: int
+    gene_symbol: str
+    strand: str
+
+
+class _BadRow(Exception):  # noqa: N818 (never leaves this module: `read_genes` adds the file and the line)
+    pass
+
+
+class _Records:
+    """Fields of the data lines of a file; `number` is the line that was read last."""
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = path
+        self.number = 0
+
+    def __iter__(self) -> Iterator[list[str]]:
+        n_fields = 0
+        for number, line in read_lines(self._path):
+            self.number = number
+            if line.startswith("##FASTA"):
+                return
+            if line.startswith(("#", "track ", "browser ")) or not line or line.isspace():
+                continue
+            if "\0" in line:
+                raise _BadRow("not text (found a zero byte)")
+            fields = line.split("\t") if "\t" in line else line.split()
+            n_fields = n_fields or len(fields)
+            if len(fields) != n_fields:
+                raise _BadRow(f"found {len(fields)} fields, expected {n_fields} as in the first record")
+            yield fields
+
+
+def read_genes(path: str | Path) -> pd.DataFrame:
+    """Read a gene annotation; its form is recognised by its content, not by its name.
+
+    ============  ====================================================================================
+    form          what becomes a gene
+    ============  ====================================================================================
+    UCSC genePred every transcript, as in the article (`refGene`, with or without the column `bin`);
+                  symbol: `name2`, or `name` in the short form; refFlat: `geneName`
+    GTF           rows of feature `gene`. Where there are none, the transcripts of one `gene_id` on one
+                  strand that overlap are merged (copies elsewhere on the chromosome stay apart).
+                  Symbol: `gene_name`, else `gene_id`
+    GFF3          rows of feature `gene`, `ncRNA_gene` or `pseudogene`, up to `##FASTA`; symbol: the first
+                  of `Name`, `gene_name`, `gene`, `ID`
+    BED           every row; symbol: column 4, or `chrom:start-end` (1-based inclusive) without one
+    regions       the article's `gene_ids.txt`: `chrom:start-end` (1-based inclusive), tab, symbol
+    ============  ====================================================================================
+
+    Plain or gzip, LF or CRLF; comments, blank lines, `track` and `browser` lines are skipped.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    DataFrame
+        `chrom` (str), `start`, `end` (int64, 0-based half-open), `gene_symbol` (str), `strand` (str), in the
+        order of the file; of rows with the same interval and symbol the first is kept.
+
+    Raises
+    ------
+    InputError
+        The file is missing, empty, truncated, binary or not an annotation, or a record's interval is not
+        two whole numbers, is negative, inverted or empty.
+    """
+    records = _Records(path)
+    try:
+        stream = iter(records)
+        first = next(stream, None)
+        rows = _recognise(first)(chain([first], stream)) if first else []
+    except _BadRow as error:
+        raise InputError(f"{path}: line {records.number}: {error}") from None
+    if not rows:
+        raise InputError(
+            f"{path}: no gene found (expected UCSC genePred, GTF, GFF3, BED or chrom:start-end and symbol)"
+        )
+    genes = pd.DataFrame(rows, columns=list(_Row._fields)).astype({"start": np.int64, "end": np.int64})
+    return genes.drop_duplicates(["chrom", "start", "end", "gene_symbol"], ignore_index=True)
+
+
+def _recognise(fields: list[str]) -> Callable[[Iterable[list[str]]], list[_Row]]:
+    """Choose the reader of an annotation by its first record."""
+    if len(fields) >= 10 and _STRANDS & set(fields[2:4]):
+        return _read_genepred
+    if len(fields) == 9 and fields[6] in {"+", "-", ".", "?"}:
+        if _GFF3_ATTRIBUTES.fullmatch(fields[8]):
+            return _read_gff3
+        if _GTF_ATTRIBUTES.fullmatch(fields[8]):
+            return _read_gtf
+    if len(fields) >= 3 and any(map(_INTEGER.fullmatch, fields[1:3])):
+        return _read_bed
+    if len(fields) >= 2 and _REGION.fullmatch(fields[0]):
+        return _read_regions
+    found = "\t".join(fields)
+    raise _BadRow(f"not a gene annotation (found {found[:40]!r}, expected UCSC genePred, GTF, GFF3, BED "
+                  "or chrom:start-end and symbol)")  # fmt: skip
+
+
+def _row(chrom: str, start: str, end: str, symbol: str, strand: str = ".", *, first: int = 0) -> _Row:
+    """Check an interval whose first possible `start` is `first`: 0 half-open or 1 inclusive."""
+    for field in (start, end):
+        if not _INTEGER.fullmatch(field) or len(field) > _MAX_DIGITS:
+            raise _BadRow(f"found {field[:40]!r}, expected a whole number")
+    begin, stop = int(start) - first, int(end)
+    region = f"{chrom}:{start}-{end}"
+    if begin < 0 or not chrom:
+        raise _BadRow(f"found {region}, expected a chromosome and a start of at least {first}")
+    if stop <= begin:
+        order = "start <= end" if first else "start < end"
+        raise _BadRow(f"interval {region} is inverted or empty (expected {order})")
+    symbol = symbol or f"{chrom}:{begin + 1}-{stop}"
+    return _Row(chrom, begin, stop, symbol, strand if strand in _STRANDS else ".")
+
+
+def _read_genepred(records: Iterable[list[str]]) -> list[_Row]:
+    rows = []
+    for fields in records:
+        # The column before the name, if any, is `bin`, or refFlat's gene symbol.
+        before = "" if fields[2] in _STRANDS else fields[0]
+        name, chrom, strand, start, end, *rest = fields[1:] if before else fields
+        name2 = rest[6] if len(rest) >= 10 else ""
+        symbol = name2 or (name if before.isdecimal() or not before else before)
+        rows.append(_row(chrom, start, end, symbol, strand))
+    return rows
+
+
+def _read_bed(records: Iterable[list[str]]) -> list[_Row]:
+    rows = []
+    for fields in records:
+        name = fields[3].strip() if len(fields) > 3 else ""
+        strand = fields[5] if len(fields) > 5 else "."
+        rows.append(_row(fields[0], fields[1], fields[2], "" if name == "." else name, strand))
+    return rows
+
+
+def _read_regions(records: Iterable[list[str]]) -> list[_Row]:
+    rows = []
+    for region, symbol, *_ in records:
+        match = _REGION.fullmatch(region)
+        if match is None:
+            raise _BadRow(f"found {region[:40]!r}, expected chrom:start-end")
+        rows.append(_row(match[1], match[2], match[3], symbol.strip(), first=1))
+    return rows
+
+
+def _read_gff3(records: Iterable[list[str]]) -> list[_Row]:
+    rows = []
+    for chrom, _, feature, start, end, _, strand, _, text in records:
+        if feature in GENE_FEATURES:
+            found = dict(pair.strip().split("=", 1) for pair in text.split(";") if "=" in pair)
+            symbol = next(filter(None, map(found.get, ("Name", "gene_name", "gene", "ID"))), "")
+            rows.append(_row(unquote(chrom), start, end, unquote(symbol), strand, first=1))
+    return rows
+
+
+def _read_gtf(records: Iterable[list[str]]) -> list[_Row]:
+    gene_id, gene_name, transcript_id = map(_gtf_attribute, ("gene_id", "gene_name", "transcript_id"))
+    genes: list[_Row] = []
+    transcripts: dict[tuple[str, ...], _Row] = {}
+    for chrom, _, feature, start, end, _, strand, _, text in records:
+        if feature == "gene":
+            genes.append(_row(chrom, start, end, gene_name(text) or gene_id(text), strand, first=1))
+        elif not genes and (gene := gene_id(text)):
+            row = _row(chrom, start, end, gene_name(text) or gene, strand, first=1)
+            key = (chrom, strand, gene, transcript_id(text))
+            transcripts[key] = _span(transcripts.get(key, row), row)
+    return genes or _merge(transcripts)
+
+
+def _gtf_attribute(name: str) -> Callable[[str], str]:
+    """Make a reader of one attribute from column 9 of a GTF; it returns '' where there is none."""
+    pattern = re.compile(rf'(?:^|;)\s*{name}\s+(?:"([^"]*)"|([^\s;"]+))')
+
+    def value(text: str) -> str:
+        match = pattern.search(text)
+        return (match[1] or match[2] or "") if match else ""
+
+    return value
+
+
+def _span(one: _Row, other: _Row) -> _Row:
+    return one._replace(start=min(one.start, other.start), end=max(one.end, other.end))
+
+
+def _merge(transcripts: Mapping[tuple[str, ...], _Row]) -> list[_Row]:
+    """Merge overlapping transcripts of a gene, in the order in which each gene first appears."""
+    by_gene: dict[tuple[str, ...], list[_Row]] = {}
+    for key, row in transcripts.items():
+        by_gene.setdefault(key[:3], []).append(row)
+    merged = []
+    for rows in by_gene.values():
+        loci: list[_Row] = []
+        for row in sorted(rows, key=lambda row: row.start):
+            if loci and row.start < loci[-1].end:
+                loci[-1] = _span(loci[-1], row)
+            else:
+                loci.append(row)
+        merged += loci
+    return merged
+
+
+def score_rule(genes: pd.DataFrame, genome: Genome, *, length: int = GENE_LENGTH) -> pd.Series:
+    """Say of every gene whether it is scored, or why not (article, section 3).
+
+    Parameters
+    ----------
+    genes : DataFrame
+        As `read_genes` returns it.
+    genome : Genome
+    length : int
+        First nucleotides of a gene that are scored.
+
+    Returns
+    -------
+    Series of category, index of `genes`
+        The first that holds: "unknown chromosome" (the genome lacks it), "short" (fewer than `length` nt),
+        "contains N" (anywhere in the gene, as the article drops such a record), "lacks a letter" (A, C, G and
+        T are not all among the first `length`), "scored".
+
+    Raises
+    ------
+    InputError
+        A gene passes the end of its chromosome.
+    """
+    size = genes["chrom"].map(dict(genome.chromsizes)).to_numpy(dtype=float)  # NaN where unknown
+    _check_ends(genes, size)
+    reasons = np.full(len(genes), "scored", dtype=object)
+    reasons[(genes["end"] - genes["start"]).to_numpy() < length] = "short"
+    reasons[np.isnan(size)] = "unknown chromosome"
+    left = np.flatnonzero(reasons == "scored")
+    if len(left):
+        gaps = pd.concat([genome.gaps(chrom) for chrom in genes["chrom"].iloc[left].unique()])
+        reasons[left[count_overlaps(genes.iloc[left], gaps) > 0]] = "contains N"
+    left = np.flatnonzero(reasons == "scored")
+    for row, text in zip(left, _texts(genes.iloc[left], genome, length), strict=True):
+        if not set("ACGT") <= set(text.upper()):
+            reasons[row] = "lacks a letter"
+    return pd.Series(pd.Categorical(reasons, categories=REASONS), index=genes.index, name="reason")
+
+
+def _check_ends(genes: pd.DataFrame, size: np.ndarray) -> None:
+    beyond = np.flatnonzero(genes["end"].to_numpy() > size)
+    if len(beyond):
+        i = beyond[0]
+        gene = genes.iloc[i]
+        raise InputError(
+            f"genes: record {i + 1} ({gene.gene_symbol}, {gene.chrom}:{gene.start + 1}-{gene.end}) "
+            f"passes the end of {gene.chrom} (expected at most {size[i]:.0f}): another build?"
+        )
+
+
+def _texts(genes: pd.DataFrame, genome: Genome, length: int) -> Iterator[str]:
+    for chrom, start in zip(genes["chrom"], genes["start"], strict=True):
+        yield genome.fetch(chrom, int(start), int(start) + length)
+
+
+def predict_genes(
+    genes: pd.DataFrame, genome: Genome, model: Any, *, length: int = GENE_LENGTH, k: int = K
+) -> pd.DataFrame:
+    """Predict from its first nucleotides how likely a gene is of Neanderthal ancestry (article, section 3).
+
+    The text of a gene is its first `length` nt on the forward strand, whatever its own strand, as in the
+    article. Columns of the counts are the training vocabulary, all k-mers in alphabetical order; the article
+    fits a new vectoriser on the genes, which gives the same columns as long as every k-mer occurs.
+
+    Parameters
+    ----------
+    genes : DataFrame
+        As `read_genes` returns it. Genes of which `score_rule` does not say "scored" are left out.
+    genome : Genome
+    model : classifier
+        Any with scikit-learn's `predict` and `predict_proba`, fitted on k-mer counts with the classes 0
+        (depleted) and 1 (introgressed).
+    length : int
+        First nucleotides of a gene that are scored.
+    k : int
+        Length of a word.
+
+    Returns
+    -------
+    DataFrame
+        `Gene` (`chrom:start-end`, 1-based inclusive), `Gene_Symbol`, `Predict` (0.0 or 1.0), `Prob_0` and
+        `Prob_1` as published, then `chrom`, `start`, `end` (0-based half-open) and `gc` (share of G and C among
+        the called letters, A, C, G and T, of the whole gene). Sorted by `Prob_1`, highest first; equal ones
+        in the order of `genes`.
+
+    Raises
+    ------
+    InputError
+        No gene can be scored, a gene passes the end of its chromosome, or the model does not fit.
+    """
+    _check_model(model, 4**k)
+    reasons = score_rule(genes, genome, length=length)
+    scored = genes[(reasons == "scored").to_numpy()]
+    if scored.empty:
+        counts = ", ".join(f"{n} {reason}" for reason, n in reasons.value_counts().items() if n)
+        raise InputError(f"genes: none of {len(genes)} can be scored ({counts or 'no gene given'})")
+    X = np.empty((len(scored), 4**k), dtype=np.int32)
+    count_kmers(_texts(scored, genome, length), k, out=X)
+    probabilities = np.asarray(model.predict_proba(X), dtype=float)
+    table = pd.DataFrame(
+        {
+            "Gene": scored["chrom"]
+            + ":"
+            + (scored["start"] + 1).astype(str)
+            + "-"
+            + scored["end"].astype(str),
+            "Gene_Symbol": scored["gene_symbol"],
+            "Predict": np.asarray(model.predict(X), dtype=float),
+            "Prob_0": probabilities[:, 0],
+            "Prob_1": probabilities[:, 1],
+            **{column: scored[column] for column in ("chrom", "start", "end")},
+            "gc": gc_content(scored, genome),
+        }
+    )
+    return table.sort_values("Prob_1", ascending=False, kind="stable", ignore_index=True)
+
+
+def _check_model(model: Any, n_features: int) -> None:
+    name = type(model).__name__
+    if not (hasattr(model, "predict") and hasattr(model, "predict_proba")):
+        raise InputError(f"model: {name} gives no probabilities (expected a classifier with predict_proba)")
+    classes = list(getattr(model, "classes_", [0, 1]))
+    if classes != [0, 1]:
+        raise InputError(f"model: {name} knows the classes {classes}, expected [0, 1]")
+    found = getattr(model, "n_features_in_", n_features)
+    if found != n_features:
+        raise InputError(f"model: {name} was fitted on {found} k-mers, expected {n_features}")
+
+
+def extreme_genes(table: pd.DataFrame, n: int = 20) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows of the `n` symbols with the highest and of the `n` with the lowest `Prob_1` (article, section 3).
+
+    A symbol with several rows (transcripts, copies) stands in the first list with its highest `Prob_1`, in
+    the second with its lowest; in a short table it may stand in both.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `predict_genes` or `read_predictions` returns it.
+    n : int
+
+    Returns
+    -------
+    highest, lowest : DataFrame
+        Columns of `table`; `highest` from the top down, `lowest` from the bottom up.
+    """
+    falling = table.sort_values("Prob_1", ascending=False, kind="stable")
+    rising = table.sort_values("Prob_1", kind="stable")
+    highest, lowest = (
+        order.drop_duplicates("Gene_Symbol").head(n).reset_index(drop=True) for order in (falling, rising)
+    )
+    return highest, lowest
+
+
+def read_predictions(path: str | Path) -> pd.DataFrame:
+    """Read a prediction table: the published `Neanderthal_Genes.txt` or one of this package.
+
+    Returns
+    -------
+    DataFrame
+        `Gene`, `Gene_Symbol` (str), `Predict`, `Prob_0`, `Prob_1` (float64), further columns if any (str), in
+        the order of the file; rows that it repeats (59 of the published 21,503) are kept.
+
+    Raises
+    ------
+    InputError
+        The file is missing, truncated or not such a table, or a number is not one from 0 to 1.
+    """
+    lines = read_lines(path)
+    header = next(lines, (0, ""))[1].split("\t")
+    missing = [name for name in PREDICTION_COLUMNS if name not in header]
+    if missing:
+        found = ", ".join(header)[:80]
+        raise InputError(
+            f"{path}: not a table of predictions: no column {', '.join(missing)} (found {found!r})"
+        )
+    places = [header.index(name) for name in _NUMBERS]
+    rows = []
+    for number, line in lines:
+        fields: list[Any] = line.split("\t")
+        if len(fields) != len(header):
+            raise InputError(f"{path}: line {number}: found {len(fields)} fields, expected {len(header)}")
+        for place in places:
+            fields[place] = _share(fields[place], where=f"{path}: line {number}")
+        rows.append(fields)
+    return pd.DataFrame(rows, columns=header).astype(dict.fromkeys(_NUMBERS, float))
+
+
+def _share(field: str, *, where: str) -> float:
+    try:
+        number = float(field)
+    except ValueError:
+        number = np.nan
+    if not 0 <= number <= 1:
+        raise InputError(f"{where}: found {field[:40]!r}, expected a number from 0 to 1")
+    return number
+
+
+class PredictionComparison(NamedTuple):
+    """How far two prediction tables agree on the genes that both hold.
+
+    Attributes
+    ----------
+    n_shared : int
+        Genes (interval and symbol) in both tables.
+    pearson, spearman : float
+        Correlation of `Prob_1`; NaN for fewer than two genes or where one table is constant.
+    agreement : float
+        Share of genes with the same `Predict`; NaN without shared genes.
+    """
+
+    n_shared: int
+    pearson: float
+    spearman: float
+    agreement: float
+
+
+def compare_predictions(ours: pd.DataFrame, published: pd.DataFrame) -> PredictionComparison:
+    """Compare two prediction tables gene by gene, joined on `Gene` and `Gene_Symbol`.
+
+    Repeated rows count once. For the form of the tables see `read_predictions`.
+    """
+    key = ["Gene", "Gene_Symbol"]
+    one, other = (table.drop_duplicates(key)[[*key, "Predict", "Prob_1"]] for table in (ours, published))
+    both = one.merge(other, on=key, suffixes=("_ours", "_published"))
+    x, y = both["Prob_1_ours"], both["Prob_1_published"]
+    varied = len(both) > 1 and np.ptp(x) > 0 and np.ptp(y) > 0
+    return PredictionComparison(
+        n_shared=len(both),
+        pearson=float(x.corr(y)) if varied else np.nan,
+        spearman=float(x.rank().corr(y.rank())) if varied else np.nan,
+        agreement=float((both["Predict_ours"] == both["Predict_published"]).mean()),
+    )

@@ -1,0 +1,233 @@
+"""One reader over genomes in FASTA (plain, bgzip, gzip) and 2bit form.
+
+FASTA goes through samtools' faidx (pysam), 2bit through py2bit. Coordinates are 0-based half-open; letters come
+in the case of the file (lower case = soft-masked).
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import shutil
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import pandas as pd
+import platformdirs
+import py2bit
+import pysam
+
+from neanderthal_nlp.errors import InputError
+from neanderthal_nlp.files import GZIP_MAGIC, is_gzip, replacing
+
+_TWOBIT_MAGIC = (b"\x43\x27\x41\x1a", b"\x1a\x41\x27\x43")
+_BGZIP_EOF = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+_PIECE = 1 << 24
+
+
+class Genome(ABC):
+    """Letters of a genome; a context manager.
+
+    Attributes
+    ----------
+    path : Path
+        The file that was opened.
+    chromsizes : dict of str to int
+        Chromosome lengths in nt, in the order of the file.
+    """
+
+    def __init__(self, path: Path, chromsizes: Mapping[str, int]) -> None:
+        self.path = path
+        self.chromsizes = dict(chromsizes)
+
+    def fetch(self, chrom: str, start: int, end: int) -> str:
+        """Letters of [start, end) of a chromosome, in the case of the file.
+
+        Raises
+        ------
+        InputError
+            The chromosome is unknown, or the stretch is empty or passes its ends.
+        """
+        size = self._size(chrom)
+        if not 0 <= start < end <= size:
+            raise InputError(f"{self.path}: cannot fetch {chrom}:{start}-{end} (expected a stretch within 0-{size})")
+        return self._fetch(chrom, int(start), int(end))
+
+    def gaps(self, chrom: str) -> pd.DataFrame:
+        """Runs of N of a chromosome, in order: DataFrame `chrom, start, end`."""
+        blocks = self._gaps(chrom, self._size(chrom))
+        return pd.DataFrame({"chrom": chrom, "start": blocks[:, 0], "end": blocks[:, 1]}).astype({"chrom": str})
+
+    def _size(self, chrom: str) -> int:
+        if chrom not in self.chromsizes:
+            raise InputError(f"{self.path}: no chromosome {chrom} (found {', '.join(list(self.chromsizes)[:5])} …)")
+        return self.chromsizes[chrom]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the file."""
+
+    @abstractmethod
+    def _fetch(self, chrom: str, start: int, end: int) -> str: ...
+
+    @abstractmethod
+    def _gaps(self, chrom: str, size: int) -> np.ndarray: ...
+
+
+class _FastaGenome(Genome):
+    def __init__(self, path: Path, letters: Path, index: Path, block_index: Path) -> None:
+        self._file = pysam.FastaFile(
+            str(letters), filepath_index=str(index), filepath_index_compressed=str(block_index)
+        )
+        super().__init__(path, dict(zip(self._file.references, self._file.lengths, strict=True)))
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _fetch(self, chrom: str, start: int, end: int) -> str:
+        letters = self._file.fetch(chrom, start, end)
+        if len(letters) != end - start:
+            raise InputError(
+                f"{self.path}: found {len(letters)} letters at {chrom}:{start}-{end}: truncated, or its index is another file's"
+            )
+        return letters
+
+    def _gaps(self, chrom: str, size: int) -> np.ndarray:
+        edges = [np.empty(0, dtype=np.int64)]
+        before = False
+        for start in range(0, size, _PIECE):
+            letters = self._fetch(chrom, start, min(start + _PIECE, size)).encode("ascii")
+            is_n = (np.frombuffer(letters, dtype=np.uint8) | 0x20) == ord("n")
+            edges.append(start + np.flatnonzero(np.diff(is_n, prepend=before)))
+            before = bool(is_n[-1])
+        edges.append(np.array([size] if before else [], dtype=np.int64))
+        return np.concatenate(edges).reshape(-1, 2)
+
+
+class _TwoBitGenome(Genome):
+    def __init__(self, path: Path) -> None:
+        try:
+            self._file = py2bit.open(str(path), storeMasked=True)
+            chromsizes = self._file.chroms()
+        except RuntimeError as error:
+            raise InputError(f"{path}: damaged 2bit file ({error})") from None
+        super().__init__(path, chromsizes)
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _fetch(self, chrom: str, start: int, end: int) -> str:
+        return self._file.sequence(chrom, start, end)
+
+    def _gaps(self, chrom: str, size: int) -> np.ndarray:
+        return np.array(self._file.hardMaskedBlocks(chrom), dtype=np.int64).reshape(-1, 2)
+
+
+def open_genome(path: str | Path, *, cache: str | Path | None = None) -> Genome:
+    """Open a genome, recognised by its content.
+
+    A FASTA index found beside the file and not older than it is used; otherwise one is made in `cache`, never
+    beside the file. A plain-gzip FASTA, as UCSC ships hg19.fa.gz, cannot be read at random: it is re-compressed
+    by bgzip, once, into `cache`.
+
+    Parameters
+    ----------
+    path : path-like
+        FASTA (plain, bgzip or gzip) or 2bit.
+    cache : path-like, optional
+        Folder for indexes and re-compressed files; by default the user's cache folder.
+
+    Returns
+    -------
+    Genome
+
+    Raises
+    ------
+    InputError
+        The file is missing, empty, truncated, or neither FASTA nor 2bit.
+    """
+    path = Path(path)
+    compressed = is_gzip(path)
+    with path.open("rb") as handle:
+        head = handle.read(18)
+    if head[:4] in _TWOBIT_MAGIC:
+        return _TwoBitGenome(path)
+    if not compressed and not head.startswith(b">"):
+        raise InputError(f"{path}: neither FASTA nor 2bit (found {head[:8]!r}, expected '>' or a 2bit signature)")
+    folder = _cache_folder(path, cache)
+    letters = path
+    if compressed and not _is_bgzip(head):
+        letters = folder / "genome.fa.gz"
+        if not letters.exists():
+            _recompress(path, letters)
+    elif compressed:
+        _check_complete(path)
+    index, block_index = Path(f"{letters}.fai"), Path(f"{letters}.gzi")
+    if not _is_fresh(index, letters) or (compressed and not _is_fresh(block_index, letters)):
+        index, block_index = folder / "genome.fai", folder / "genome.gzi"
+        if not index.exists() or (compressed and not block_index.exists()):
+            _index(letters, index, block_index, source=path, compressed=compressed)
+    return _FastaGenome(path, letters, index, block_index)
+
+
+def _cache_folder(path: Path, cache: str | Path | None) -> Path:
+    """Folder for what is derived from one version of a file: named by its place, size and time of change."""
+    status = path.stat()
+    key = f"{path.resolve()}|{status.st_size}|{status.st_mtime_ns}"
+    root = Path(cache) if cache is not None else Path(platformdirs.user_cache_dir("neanderthal_nlp"))
+    return root / hashlib.sha256(key.encode()).hexdigest()[:16]
+
+
+def _is_bgzip(head: bytes) -> bool:
+    # BGZF (SAM specification, section 4.1): a gzip member with an extra field whose first subfield is 'BC'.
+    return head[:2] == GZIP_MAGIC and bool(head[3] & 4) and head[12:14] == b"BC"
+
+
+def _check_complete(path: Path) -> None:
+    with path.open("rb") as handle:
+        handle.seek(-min(len(_BGZIP_EOF), path.stat().st_size), 2)
+        if handle.read() != _BGZIP_EOF:
+            raise InputError(f"{path}: truncated bgzip file (its end-of-file block is missing)")
+
+
+def _is_fresh(derived: Path, source: Path) -> bool:
+    return derived.exists() and derived.stat().st_mtime >= source.stat().st_mtime
+
+
+def _recompress(source: Path, target: Path) -> None:
+    try:
+        with replacing(target) as part, gzip.open(source, "rb") as plain:
+            if plain.read(1) != b">":
+                raise InputError(f"{source}: the gzip file holds no FASTA (expected '>')")
+            plain.seek(0)
+            with pysam.BGZFile(str(part), "wb") as blocks:
+                shutil.copyfileobj(plain, blocks, _PIECE)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(f"{source}: truncated or damaged gzip ({error})") from None
+
+
+def _index(letters: Path, index: Path, block_index: Path, *, source: Path, compressed: bool) -> None:
+    with replacing(index) as index_part, replacing(block_index) as block_part:
+        places = ["--fai-idx", str(index_part), *(["--gzi-idx", str(block_part)] if compressed else [])]
+        try:
+            pysam.faidx(str(letters), *places)
+        except pysam.SamtoolsError as error:
+            reason = " ".join(str(error).split())
+            raise InputError(f"{source}: samtools cannot index it: {reason}") from None
+        if index_part.stat().st_size == 0:
+            raise InputError(f"{source}: the FASTA holds no sequence")
+        if not compressed:
+            block_part.touch()

@@ -1,0 +1,119 @@
+"""A sequence as a sentence of k-mers, and the bag of words (article, section 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import product
+
+import numba
+import numpy as np
+import pandas as pd
+
+from neanderthal_nlp.parameters import N_TOP_KMERS, K
+
+LETTERS = "ACGT"
+_NO_CODE = 4
+_CODES = np.full(256, _NO_CODE, dtype=np.uint8)
+for _code, _letter in enumerate(LETTERS):
+    _CODES[ord(_letter)] = _CODES[ord(_letter.lower())] = _code
+
+
+def get_kmers(sequence: str, k: int) -> list[str]:
+    """Every overlapping k-mer of a sequence, upper-cased, in its order; empty where it is shorter than `k`."""
+    return [sequence[i : i + k].upper() for i in range(len(sequence) - k + 1)]
+
+
+def to_sentence(sequence: str, k: int) -> str:
+    """The k-mers of a sequence as words of a sentence, joined by blanks."""
+    return " ".join(get_kmers(sequence, k))
+
+
+def vocabulary(k: int) -> list[str]:
+    """All 4**k k-mers over A, C, G, T in alphabetical order, the order of `CountVectorizer`'s columns."""
+    return ["".join(letters) for letters in product(LETTERS, repeat=k)]
+
+
+def count_kmers(sequences: Iterable[str], k: int = K, *, out: np.ndarray | None = None) -> np.ndarray:
+    """Count the k-mers of each sequence: the bag of words.
+
+    Equals scikit-learn's `CountVectorizer(vocabulary=...)` on the sentences of `to_sentence`, cell by cell, for
+    k >= 2 (its default pattern drops words of one letter).
+
+    Parameters
+    ----------
+    sequences : iterable of str
+        Read one at a time; case does not matter.
+    k : int
+        Word length.
+    out : ndarray of int32, shape (n, 4**k), optional
+        Where to count, for instance a memory map; rows are overwritten.
+
+    Returns
+    -------
+    ndarray of int32, shape (n, 4**k)
+        Column j counts `vocabulary(k)[j]`. Words with another letter than A, C, G, T are not counted.
+
+    Raises
+    ------
+    ValueError
+        `k` is below 1, a sequence is not ASCII, or `out` does not fit the sequences.
+    """
+    if k < 1:
+        raise ValueError(f"k: found {k}, expected 1 or more")
+    rows: list[np.ndarray] = []
+    n = 0
+    for n, sequence in enumerate(sequences, start=1):
+        if out is None:
+            rows.append(np.empty(4**k, dtype=np.int32))
+        elif n > len(out):
+            raise ValueError(f"out: found {len(out)} rows, expected one a sequence (there are more)")
+        row = rows[-1] if out is None else out[n - 1]
+        row[:] = 0
+        _count(np.frombuffer(sequence.encode("ascii"), dtype=np.uint8), k, _CODES, row)
+    if out is None:
+        return np.stack(rows) if rows else np.empty((0, 4**k), dtype=np.int32)
+    if n != len(out):
+        raise ValueError(f"out: found {len(out)} rows, expected {n}, one a sequence")
+    return out
+
+
+@numba.njit(cache=True, nogil=True)
+def _count(letters: np.ndarray, k: int, codes: np.ndarray, row: np.ndarray) -> None:  # pragma: no cover (compiled)
+    """Add the k-mers of one sequence to a row; a k-mer's column is its value as a number of base 4."""
+    mask = (1 << 2 * k) - 1
+    word = 0
+    run = 0
+    for letter in letters:
+        code = codes[letter]
+        if code == 4:
+            run = 0
+            continue
+        word = (word << 2 | code) & mask
+        run += 1
+        if run >= k:
+            row[word] += 1
+
+
+def top_kmers(counts: np.ndarray, labels: np.ndarray, k: int = K, *, n: int = N_TOP_KMERS) -> pd.DataFrame:
+    """Most common k-mers of each class (article, figure 2).
+
+    Parameters
+    ----------
+    counts : ndarray, shape (n_windows, 4**k)
+    labels : ndarray, shape (n_windows,)
+        1 introgressed, 0 depleted.
+
+    Returns
+    -------
+    DataFrame
+        `label` ("introgressed" or "depleted"), `rank` from 1, `kmer`, `count` over all windows of the class;
+        equal counts in alphabetical order.
+    """
+    words = np.array(vocabulary(k))
+    tables = []
+    for name, label in (("introgressed", 1), ("depleted", 0)):
+        total = counts[np.asarray(labels) == label].sum(axis=0, dtype=np.int64)
+        top = np.argsort(-total, kind="stable")[:n]
+        rank = np.arange(1, len(top) + 1)
+        tables.append(pd.DataFrame({"label": name, "rank": rank, "kmer": words[top], "count": total[top]}))
+    return pd.concat(tables, ignore_index=True)

@@ -1,0 +1,152 @@
+"""From pairs of regions to windows: N filter, first 10,000 nt, FASTA export (article, section 1).
+
+A window is a row, not a copy of letters: the letters are read from the genome when they are counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from Bio import SeqIO
+from Bio.Seq import Seq
+from Bio.SeqRecord import SeqRecord
+
+from neanderthal_nlp import intervals
+from neanderthal_nlp.errors import InputError
+from neanderthal_nlp.files import read_table, replacing
+from neanderthal_nlp.genome import Genome
+from neanderthal_nlp.parameters import WINDOW_LENGTH, K
+
+WINDOW_COLUMNS = {
+    "chrom": str, "start": np.int64, "end": np.int64, "label": np.int64, "pair": np.int64, "cluster": np.int64,
+    "region_start": np.int64, "region_end": np.int64,
+}  # fmt: skip
+
+
+def make_windows(
+    introgressed: pd.DataFrame,
+    depleted: pd.DataFrame,
+    genome: Genome,
+    *,
+    length: int = WINDOW_LENGTH,
+    k: int = K,
+    gaps: pd.DataFrame | None = None,
+    as_published: bool = False,
+) -> pd.DataFrame:
+    """Keep the pairs of regions without N and take the first nucleotides of each region.
+
+    Parameters
+    ----------
+    introgressed, depleted : DataFrame
+        `chrom, start, end`; row i of one is the partner of row i of the other.
+    genome : Genome
+        Where the letters are.
+    length : int
+        Longest window, nt; a shorter region gives a shorter window.
+    k : int
+        Length of the words to be read; a region shorter than this is refused.
+    gaps : DataFrame, optional
+        Runs of N, where they are known already; otherwise the genome is searched for them. Chromosomes that
+        the genome lacks may be given as gaps: pairs on them are left out like any others with an N.
+    as_published : bool
+        Extract as the article did: its BED numbers were handed to `samtools faidx`, which counts from 1 and
+        includes the end, so that a region starts one base before its BED start.
+
+    Returns
+    -------
+    DataFrame
+        `chrom, start, end` of the window (0-based half-open), `label` (1 introgressed, 0 depleted), `pair`
+        (row of the pair in the input), `cluster` (connected component of overlapping regions), `region_start`,
+        `region_end` (the BED region it was cut from). All introgressed windows, then all depleted ones, as the
+        article stacks them.
+
+    Raises
+    ------
+    InputError
+        The tables differ in length, a region passes its chromosome's end or is shorter than `k`, or no pair
+        is left.
+    """
+    if len(introgressed) != len(depleted):
+        raise InputError(
+            f"depleted regions: found {len(depleted)} rows, expected {len(introgressed)}, one a region introgressed"
+        )
+    pair = np.arange(len(introgressed))
+    regions = pd.concat(
+        [
+            frame[["chrom", "start", "end"]].assign(label=label, pair=pair)
+            for frame, label in ((introgressed, 1), (depleted, 0))
+        ],
+        ignore_index=True,
+    )
+    if gaps is None:
+        intervals.check_regions(regions, genome.chromsizes, source="regions")
+        gaps = find_gaps(genome, regions["chrom"].unique())
+    first = (regions["start"] - int(as_published)).clip(lower=0)
+    has_n = intervals.count_overlaps(regions.assign(start=first), gaps) > 0
+    kept = ~np.isin(regions["pair"], regions["pair"][has_n])
+    if not kept.any():
+        raise InputError(f"{genome.path}: no pair of regions is left: all {len(introgressed)} have an N in one of the two")
+    regions, first = regions[kept].reset_index(drop=True), first[kept].reset_index(drop=True)
+    intervals.check_regions(regions, genome.chromsizes, source="regions")
+    _check_length(regions, k)
+    return pd.DataFrame({
+        "chrom": regions["chrom"],
+        "start": first,
+        "end": np.minimum(first + length, regions["end"]),
+        "label": regions["label"],
+        "pair": regions["pair"],
+        "cluster": intervals.cluster(regions),
+        "region_start": regions["start"],
+        "region_end": regions["end"],
+    })  # fmt: skip
+
+
+def _check_length(regions: pd.DataFrame, k: int) -> None:
+    lengths = regions["end"] - regions["start"]
+    if lengths.min() < k:
+        row = regions.loc[lengths.idxmin()]
+        raise InputError(f"regions: {row.chrom}:{row.start}-{row.end} has {row.end - row.start} nt, expected at least k = {k}")
+
+
+def find_gaps(genome: Genome, chroms: Iterable[str]) -> pd.DataFrame:
+    """Runs of N on the given chromosomes; a chromosome that the genome lacks is left out."""
+    found = [genome.gaps(chrom) for chrom in chroms if chrom in genome.chromsizes]
+    empty = pd.DataFrame({"chrom": pd.Series(dtype=str), "start": pd.Series(dtype=np.int64),
+                          "end": pd.Series(dtype=np.int64)})  # fmt: skip
+    return pd.concat([frame for frame in found if len(frame)] or [empty], ignore_index=True)
+
+
+def fetch_windows(windows: pd.DataFrame, genome: Genome) -> Iterator[str]:
+    """Letters of each window, one at a time, in the order of the rows."""
+    for chrom, start, end in zip(windows["chrom"], windows["start"], windows["end"], strict=True):
+        yield genome.fetch(chrom, int(start), int(end))
+
+
+def write_fasta(regions: pd.DataFrame, genome: Genome, path: str | Path) -> int:
+    """Write regions as FASTA through SeqIO, upper case, named as samtools does (1-based, end included).
+
+    Parameters
+    ----------
+    regions : DataFrame
+        `chrom, start, end`, 0-based half-open.
+
+    Returns
+    -------
+    int
+        Number of records written.
+    """
+    spans = zip(regions["chrom"], regions["start"], regions["end"], strict=True)
+    records = (
+        SeqRecord(Seq(genome.fetch(chrom, start, end).upper()), id=f"{chrom}:{start + 1}-{end}", description="")
+        for chrom, start, end in spans
+    )
+    with replacing(path) as part:
+        return SeqIO.write(records, part, "fasta")
+
+
+def read_windows(path: str | Path) -> pd.DataFrame:
+    """Read a table of windows (`results/windows.tsv`)."""
+    return read_table(path, WINDOW_COLUMNS)

@@ -1,0 +1,1 @@
+"""The Snakemake workflow and its profiles, shipped as package data."""
