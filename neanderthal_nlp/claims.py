@@ -186,14 +186,17 @@ def _two_clusters(results: Results) -> Measurement:
     best = int(clusters["n_clusters_by_silhouette"].iloc[0])
     large, small = clusters.iloc[0], clusters.iloc[1]
     gap = small["gc_mean"] - large["gc_mean"]
-    text = (f"{large['n_kmers']} k-mers with GC {large['gc_mean']:.0%} and {small['n_kmers']} with {small['gc_mean']:.0%}; "
+    text = (f"{large['n_kmers']} k-mers with GC {large['gc_mean']:.0%} "
+            f"and {small['n_kmers']} with {small['gc_mean']:.0%}; "
             f"the silhouette is best for {best} clusters")  # fmt: skip
     return Measurement(text, Interval(gap, np.nan, np.nan), bool(best == 2 and large["gc_high"] < small["gc_low"]))
 
 
 def _four_in_at_rich(results: Results) -> Measurement:
     clusters = _umap_clusters(results)
-    inside = {row.cluster: str(row.predictive_kmers).split(",") for row in clusters.itertuples() if row.predictive_kmers}
+    inside = {
+        row.cluster: str(row.predictive_kmers).split(",") for row in clusters.itertuples() if row.predictive_kmers
+    }
     at_rich = clusters.loc[clusters["gc_mean"].idxmin(), "cluster"]
     found = [kmer for kmer in inside.get(at_rich, []) if kmer]
     text = f"{len(found)} of {len(PREDICTIVE_KMERS)} in the AT-rich cluster ({', '.join(found) or 'none'})"
@@ -215,7 +218,8 @@ def _gc(results: Results) -> Measurement:
 def _gc_direction(results: Results) -> Measurement:
     found = results["intersections.json"]
     interval = Interval(*(found[f"gc_difference{suffix}"] for suffix in ("", "_low", "_high")))
-    text = f"genes minus genome: {100 * interval.value:+.1f} points ({100 * interval.low:+.1f} to {100 * interval.high:+.1f})"
+    value, low, high = (100 * part for part in interval)
+    text = f"genes minus genome: {value:+.1f} points ({low:+.1f} to {high:+.1f})"
     return Measurement(text, interval, interval.low > 0)
 
 
@@ -227,7 +231,8 @@ def _intersections(results: Results) -> Measurement:
 def _depletion(results: Results) -> Measurement:
     found = results["intersections.json"]
     draws = np.array(found["draws"])
-    text = (f"{found['observed']:,} against {draws.mean():,.0f} expected ({found['observed'] / draws.mean():.2f} times); "
+    ratio = found["observed"] / draws.mean()
+    text = (f"{found['observed']:,} against {draws.mean():,.0f} expected ({ratio:.2f} times); "
             f"{found['n_at_or_below']} of {found['n_draws']:,} draws at or below, p = {found['p']:.2g} "
             f"(as the article writes it: {found['p_article']})")  # fmt: skip
     return Measurement(text, Interval(found["p"], np.nan, np.nan), found["p"] < 1 / 17)
@@ -262,8 +267,8 @@ CLAIMS = (
     Claim("genes", 3, "Genes predicted to hold Neanderthal DNA", "477 of ~22,000",
           "rows with Predict = 1; within 20 % of 477", frozenset({GENES}), _genes_predicted),
     Claim("kmer_clusters", 4, "The k-mers form two obvious clusters, a larger AT-rich and a smaller GC-rich one",
-          "two clusters", "Gaussian mixture on the UMAP map; two is the best number by silhouette and the larger has less GC, "
-          "intervals apart", _ANY_LETTERS, _two_clusters),
+          "two clusters", "Gaussian mixture on the UMAP map; two is the best number by silhouette and the larger has "
+          "less GC, intervals apart", _ANY_LETTERS, _two_clusters),
     Claim("four_at_rich", 4, "The four most predictive k-mers fall into the AT-rich cluster", "all four",
           "cluster of each on the UMAP map; all in the one with less GC", _ANY_LETTERS, _four_in_at_rich),
     Claim("gc", 5, "GC content of genes and of the genome", "47% and 41%",

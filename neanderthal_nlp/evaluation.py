@@ -68,9 +68,7 @@ class Evaluation(NamedTuple):
         return pd.DataFrame(rows, columns=["metric", "value", "low", "high"])
 
 
-def split(
-    windows: pd.DataFrame, *, protocol: str, test_size: float = TEST_SIZE, seed: int = SPLIT_SEED
-) -> Split:
+def split(windows: pd.DataFrame, *, protocol: str, test_size: float = TEST_SIZE, seed: int = SPLIT_SEED) -> Split:
     """Divide windows into training and test rows.
 
     Parameters
@@ -100,9 +98,7 @@ def split(
     try:
         train, test = train_test_split(np.arange(len(windows)), test_size=test_size, random_state=seed)
     except ValueError:
-        raise InputError(
-            f"windows: found {len(windows)}, too few to hold out a share of {test_size}"
-        ) from None
+        raise InputError(f"windows: found {len(windows)}, too few to hold out a share of {test_size}") from None
     return Split(train, test)
 
 
@@ -146,7 +142,9 @@ def evaluate(
     y_true, y_score = np.asarray(y_true), np.asarray(y_score, dtype=np.float64)
     groups = np.arange(len(y_true)) if groups is None else np.asarray(groups)
     if not len(y_true) == len(y_score) == len(groups) or not len(y_true):
-        raise ValueError(f"found {len(y_true)} labels, {len(y_score)} scores and {len(groups)} groups, expected as many of each")
+        raise ValueError(
+            f"found {len(y_true)} labels, {len(y_score)} scores and {len(groups)} groups, expected as many of each"
+        )
     if not np.isin(y_true, (0, 1)).all() or np.isnan(y_score).any():
         raise ValueError("expected labels 0 or 1 and scores that are numbers")
     order = np.argsort(y_score, kind="stable")
@@ -165,9 +163,7 @@ def evaluate(
     return Evaluation(**intervals, n_test=len(labels))
 
 
-def _measure(
-    labels: np.ndarray, scores: np.ndarray, weights: np.ndarray, threshold: float
-) -> dict[str, np.ndarray]:
+def _measure(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray, threshold: float) -> dict[str, np.ndarray]:
     """Metrics of each resample, given as the number of times each window (sorted by score) was drawn."""
     truth, called = labels == 1, scores > threshold
     tn, fp, fn, tp = (

@@ -62,7 +62,7 @@ def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
     number = 0
     with open_binary(path) as handle:
         try:
-            for number, raw in enumerate(handle, start=1):  # noqa: B007 (the number is named in the errors)
+            for number, raw in enumerate(handle, start=1):
                 yield number, raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
         except UnicodeDecodeError:
             raise InputError(f"{path}: line {number}: not text (expected UTF-8)") from None

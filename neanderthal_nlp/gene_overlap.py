@@ -15,9 +15,7 @@ from neanderthal_nlp.parameters import N_DRAWS
 
 _PIECE = 10_000_000  # nt read at once: bounds the memory, whatever the length of a region
 _OTHER, _AT, _GC = 0, 1, 2
-_CODES = bytes(
-    {**dict.fromkeys(b"ATat", _AT), **dict.fromkeys(b"CGcg", _GC)}.get(byte, _OTHER) for byte in range(256)
-)
+_CODES = bytes({**dict.fromkeys(b"ATat", _AT), **dict.fromkeys(b"CGcg", _GC)}.get(byte, _OTHER) for byte in range(256))
 
 
 def _count_letters(genome: Genome, chrom: str, start: int, end: int) -> tuple[int, int]:
@@ -173,9 +171,7 @@ def intersection_test(
         raise InputError(f"n_draws: found {n_draws}, expected at least 1")
     if not set(regions["chrom"]) & set(genes["chrom"]):
         found, expected = (", ".join(map(str, frame["chrom"].unique()[:3])) for frame in (genes, regions))
-        raise InputError(
-            f"genes: no chromosome of the regions (found {found}; expected names such as {expected})"
-        )
+        raise InputError(f"genes: no chromosome of the regions (found {found}; expected names such as {expected})")
     rng = np.random.default_rng(rng)  # once: a seed handed on would repeat the same draw
     observed = int(count_overlaps(regions, genes).sum())
     draws = np.empty(n_draws, dtype=np.int64)

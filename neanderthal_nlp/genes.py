@@ -27,12 +27,12 @@ from neanderthal_nlp.parameters import GENE_LENGTH, K
 
 PREDICTION_COLUMNS = ("Gene", "Gene_Symbol", "Predict", "Prob_0", "Prob_1")
 """Columns of the published table `Neanderthal_Genes.txt`."""
-_NUMBERS = PREDICTION_COLUMNS[2:]
 REASONS = ("scored", "short", "unknown chromosome", "contains N", "lacks a letter")
 """What `score_rule` may say of a gene."""
 GENE_FEATURES = frozenset({"gene", "ncRNA_gene", "pseudogene"})
 """Feature types of GFF3 that stand for a gene."""
 
+_NUMBERS = PREDICTION_COLUMNS[2:]
 _STRANDS = frozenset({"+", "-"})
 _MAX_DIGITS = 12
 _REGION = re.compile(r"(\S+):(-?\w+)-(-?\w+)")
@@ -80,19 +80,19 @@ class _Records:
 def read_genes(path: str | Path) -> pd.DataFrame:
     """Read a gene annotation; its form is recognised by its content, not by its name.
 
-    ============  ====================================================================================
-    form          what becomes a gene
-    ============  ====================================================================================
-    UCSC genePred every transcript, as in the article (`refGene`, with or without the column `bin`);
-                  symbol: `name2`, or `name` in the short form; refFlat: `geneName`
-    GTF           rows of feature `gene`. Where there are none, the transcripts of one `gene_id` on one
-                  strand that overlap are merged (copies elsewhere on the chromosome stay apart).
-                  Symbol: `gene_name`, else `gene_id`
-    GFF3          rows of feature `gene`, `ncRNA_gene` or `pseudogene`, up to `##FASTA`; symbol: the first
-                  of `Name`, `gene_name`, `gene`, `ID`
-    BED           every row; symbol: column 4, or `chrom:start-end` (1-based inclusive) without one
-    regions       the article's `gene_ids.txt`: `chrom:start-end` (1-based inclusive), tab, symbol
-    ============  ====================================================================================
+    =============  ==================================================================================
+    form           what becomes a gene
+    =============  ==================================================================================
+    UCSC genePred  every transcript, as in the article (`refGene`, with or without the column `bin`);
+                   symbol: `name2`, or `name` in the short form; refFlat: `geneName`
+    GTF            rows of feature `gene`. Where there are none, the transcripts of one `gene_id` on
+                   one strand that overlap are merged (copies elsewhere on the chromosome stay apart).
+                   Symbol: `gene_name`, else `gene_id`
+    GFF3           rows of feature `gene`, `ncRNA_gene` or `pseudogene`, up to `##FASTA`; symbol: the
+                   first of `Name`, `gene_name`, `gene`, `ID`
+    BED            every row; symbol: column 4, or `chrom:start-end` (1-based inclusive) without one
+    regions        the article's `gene_ids.txt`: `chrom:start-end` (1-based inclusive), tab, symbol
+    =============  ==================================================================================
 
     Plain or gzip, LF or CRLF; comments, blank lines, `track` and `browser` lines are skipped.
 
@@ -210,9 +210,12 @@ def _read_gtf(records: Iterable[list[str]]) -> list[_Row]:
         if feature == "gene":
             genes.append(_row(chrom, start, end, gene_name(text) or gene_id(text), strand, first=1))
         elif not genes and (gene := gene_id(text)):
-            row = _row(chrom, start, end, gene_name(text) or gene, strand, first=1)
             key = (chrom, strand, gene, transcript_id(text))
-            transcripts[key] = _span(transcripts.get(key, row), row)
+            known = transcripts.get(key)
+            symbol = known.gene_symbol if known else gene_name(text) or gene
+            row = _row(chrom, start, end, symbol, strand, first=1)
+            if known is None or row.start < known.start or row.end > known.end:
+                transcripts[key] = _span(known or row, row)
     return genes or _merge(transcripts)
 
 
@@ -329,9 +332,9 @@ def predict_genes(
     -------
     DataFrame
         `Gene` (`chrom:start-end`, 1-based inclusive), `Gene_Symbol`, `Predict` (0.0 or 1.0), `Prob_0` and
-        `Prob_1` as published, then `chrom`, `start`, `end` (0-based half-open) and `gc` (share of G and C among
-        the called letters, A, C, G and T, of the whole gene). Sorted by `Prob_1`, highest first; equal ones
-        in the order of `genes`.
+        `Prob_1` as published, then `chrom`, `start`, `end` (0-based half-open) and `gc` (share of G and C
+        among the called letters, A, C, G and T, of the whole gene). Sorted by `Prob_1`, highest first; equal
+        ones in the order of `genes`.
 
     Raises
     ------
@@ -349,11 +352,7 @@ def predict_genes(
     probabilities = np.asarray(model.predict_proba(X), dtype=float)
     table = pd.DataFrame(
         {
-            "Gene": scored["chrom"]
-            + ":"
-            + (scored["start"] + 1).astype(str)
-            + "-"
-            + scored["end"].astype(str),
+            "Gene": scored["chrom"] + ":" + (scored["start"] + 1).astype(str) + "-" + scored["end"].astype(str),
             "Gene_Symbol": scored["gene_symbol"],
             "Predict": np.asarray(model.predict(X), dtype=float),
             "Prob_0": probabilities[:, 0],
@@ -421,9 +420,7 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
     missing = [name for name in PREDICTION_COLUMNS if name not in header]
     if missing:
         found = ", ".join(header)[:80]
-        raise InputError(
-            f"{path}: not a table of predictions: no column {', '.join(missing)} (found {found!r})"
-        )
+        raise InputError(f"{path}: not a table of predictions: no column {', '.join(missing)} (found {found!r})")
     places = [header.index(name) for name in _NUMBERS]
     rows = []
     for number, line in lines:

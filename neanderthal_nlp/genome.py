@@ -101,7 +101,8 @@ class _FastaGenome(Genome):
         letters = self._file.fetch(chrom, start, end)
         if len(letters) != end - start:
             raise InputError(
-                f"{self.path}: found {len(letters)} letters at {chrom}:{start}-{end}: truncated, or its index is another file's"
+                f"{self.path}: found {len(letters)} letters at {chrom}:{start}-{end}: "
+                "truncated, or its index is another file's"
             )
         return letters
 

@@ -89,6 +89,11 @@ def _shorten(text: str, width: int = 40) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
+def no_intervals() -> pd.DataFrame:
+    """An empty table of intervals."""
+    return pd.DataFrame({"chrom": pd.Series(dtype=str), "start": np.empty(0, np.int64), "end": np.empty(0, np.int64)})
+
+
 def read_chromsizes(path: str | Path) -> dict[str, int]:
     """Read a table of chromosome names and lengths (UCSC `chrom.sizes` or a FASTA index).
 
@@ -252,8 +257,8 @@ def draw_depleted(
         admissible = free.admissible(lengths[rows])
         if not admissible.all():
             row = introgressed.iloc[rows[np.argmin(admissible)]]
-            raise InputError(f"introgressed regions: {row.chrom}:{row.start}-{row.end}: no admissible start on {row.chrom} "
-                             f"for a depleted region of {row.end - row.start} nt "
+            raise InputError(f"introgressed regions: {row.chrom}:{row.start}-{row.end}: no admissible start on "
+                             f"{row.chrom} for a depleted region of {row.end - row.start} nt "
                              f"(longest free stretch: {free.longest} nt)")  # fmt: skip
         starts[rows] = free.place(lengths[rows], rng.integers(0, admissible))
     return pd.DataFrame(

@@ -5,9 +5,10 @@ A window is a row, not a copy of letters: the letters are read from the genome w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import bioframe
 import numpy as np
 import pandas as pd
 from Bio import SeqIO
@@ -18,6 +19,7 @@ from neanderthal_nlp import intervals
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.files import read_table, replacing
 from neanderthal_nlp.genome import Genome
+from neanderthal_nlp.kmers import get_kmers
 from neanderthal_nlp.parameters import WINDOW_LENGTH, K
 
 WINDOW_COLUMNS = {
@@ -83,12 +85,14 @@ def make_windows(
     )
     if gaps is None:
         intervals.check_regions(regions, genome.chromsizes, source="regions")
-        gaps = find_gaps(genome, regions["chrom"].unique())
+        gaps = find_gaps(genome, {chrom: genome.chromsizes[chrom] for chrom in regions["chrom"].unique()})
     first = (regions["start"] - int(as_published)).clip(lower=0)
     has_n = intervals.count_overlaps(regions.assign(start=first), gaps) > 0
     kept = ~np.isin(regions["pair"], regions["pair"][has_n])
     if not kept.any():
-        raise InputError(f"{genome.path}: no pair of regions is left: all {len(introgressed)} have an N in one of the two")
+        raise InputError(
+            f"{genome.path}: no pair of regions is left: all {len(introgressed)} have an N in one of the two"
+        )
     regions, first = regions[kept].reset_index(drop=True), first[kept].reset_index(drop=True)
     intervals.check_regions(regions, genome.chromsizes, source="regions")
     _check_length(regions, k)
@@ -108,21 +112,98 @@ def _check_length(regions: pd.DataFrame, k: int) -> None:
     lengths = regions["end"] - regions["start"]
     if lengths.min() < k:
         row = regions.loc[lengths.idxmin()]
-        raise InputError(f"regions: {row.chrom}:{row.start}-{row.end} has {row.end - row.start} nt, expected at least k = {k}")
+        raise InputError(
+            f"regions: {row.chrom}:{row.start}-{row.end} has {row.end - row.start} nt, expected at least k = {k}"
+        )
 
 
-def find_gaps(genome: Genome, chroms: Iterable[str]) -> pd.DataFrame:
-    """Runs of N on the given chromosomes; a chromosome that the genome lacks is left out."""
-    found = [genome.gaps(chrom) for chrom in chroms if chrom in genome.chromsizes]
-    empty = pd.DataFrame({"chrom": pd.Series(dtype=str), "start": pd.Series(dtype=np.int64),
-                          "end": pd.Series(dtype=np.int64)})  # fmt: skip
-    return pd.concat([frame for frame in found if len(frame)] or [empty], ignore_index=True)
+def find_gaps(genome: Genome, chromsizes: Mapping[str, int]) -> pd.DataFrame:
+    """Stretches without letters: the runs of N of a genome, and whole chromosomes that it lacks.
+
+    Parameters
+    ----------
+    genome : Genome
+    chromsizes : mapping of str to int
+        Chromosomes of the assembly and their lengths, nt; all are searched.
+
+    Returns
+    -------
+    DataFrame
+        `chrom, start, end`.
+    """
+    found = [
+        genome.gaps(chrom)
+        if chrom in genome.chromsizes
+        else pd.DataFrame({"chrom": [chrom], "start": [0], "end": [size]})
+        for chrom, size in chromsizes.items()
+    ]
+    return pd.concat([frame for frame in found if len(frame)] or [intervals.no_intervals()], ignore_index=True)
+
+
+def assembly_sizes(
+    genome: Genome, *, assembly: str | None = None, chromsizes: str | Path | None = None
+) -> dict[str, int]:
+    """Chromosome sizes of the assembly that a genome file is of, or is a part of.
+
+    Parameters
+    ----------
+    genome : Genome
+    assembly : str, optional
+        Name of an assembly whose sizes bioframe carries, such as "hg19".
+    chromsizes : path-like, optional
+        File of chromosome sizes, used rather than `assembly`. With neither, the sizes are the genome's own.
+
+    Returns
+    -------
+    dict of str to int
+        Lengths in nt, under the genome's chromosome names where it has them.
+
+    Raises
+    ------
+    InputError
+        The assembly is unknown, or the genome is not of it (a chromosome of another length, or none in common).
+    """
+    if chromsizes is None and assembly is None:
+        return genome.chromsizes
+    if chromsizes is not None:
+        source, sizes = str(chromsizes), intervals.read_chromsizes(chromsizes)
+    else:
+        try:
+            source, sizes = str(assembly), dict(bioframe.assembly_info(str(assembly)).chromsizes)
+        except ValueError:
+            raise InputError(
+                f"assembly: found {assembly!r}, expected one that bioframe knows, such as hg19 or hg38"
+            ) from None
+    named = intervals.match_naming(pd.DataFrame({"chrom": list(sizes)}), genome.chromsizes)["chrom"]
+    sizes = {chrom: int(size) for chrom, size in zip(named, sizes.values(), strict=True)}
+    shared = [chrom for chrom in sizes if chrom in genome.chromsizes]
+    if not shared:
+        found, expected = (", ".join(list(names)[:3]) for names in (genome.chromsizes, sizes))
+        raise InputError(f"{genome.path}: no chromosome in common with {source} (found {found}; expected {expected})")
+    for chrom in shared:
+        if sizes[chrom] != genome.chromsizes[chrom]:
+            raise InputError(f"{genome.path}: {chrom} has {genome.chromsizes[chrom]} nt, "
+                             f"expected {sizes[chrom]} as in {source}: another build?")  # fmt: skip
+    return sizes
 
 
 def fetch_windows(windows: pd.DataFrame, genome: Genome) -> Iterator[str]:
     """Letters of each window, one at a time, in the order of the rows."""
     for chrom, start, end in zip(windows["chrom"], windows["start"], windows["end"], strict=True):
         yield genome.fetch(chrom, int(start), int(end))
+
+
+class Sentences:
+    """The windows as sentences, lists of k-mers, read from the genome anew at each pass."""
+
+    def __init__(self, windows: pd.DataFrame, genome: Genome, k: int) -> None:
+        self._windows, self._genome, self._k = windows, genome, k
+
+    def __iter__(self) -> Iterator[list[str]]:
+        return (get_kmers(text, self._k) for text in fetch_windows(self._windows, self._genome))
+
+    def __len__(self) -> int:
+        return len(self._windows)
 
 
 def write_fasta(regions: pd.DataFrame, genome: Genome, path: str | Path) -> int:

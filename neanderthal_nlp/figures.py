@@ -1,0 +1,591 @@
+"""The figures of the article, drawn from saved results; nothing is computed here but the bins of histograms.
+
+Every `plot_...` function takes tables as a run saves them and returns a matplotlib `Figure`, 90 or 180 mm
+wide (one or two columns of a journal). The colours are those of Okabe and Ito (Color Universal Design, 2008):
+vermilion for introgressed, blue for depleted, green for the article's four most predictive k-mers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib import colormaps, style
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import BoundaryNorm, ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+
+from neanderthal_nlp.errors import InputError
+from neanderthal_nlp.files import read_json, read_table, replacing
+from neanderthal_nlp.intervals import read_bed
+from neanderthal_nlp.parameters import N_TOP_IMPORTANCES, PREDICTIVE_KMERS
+
+ONE_COLUMN, TWO_COLUMNS = 90.0, 180.0
+"""Widths of a figure, mm."""
+INTROGRESSED, DEPLETED, PREDICTIVE = "#D55E00", "#0072B2", "#009E73"
+_TINTS = ("0.94", "#D6ECF8")
+_MONOSPACED = "DejaVu Sans Mono"
+DPI = 200
+
+_STYLE = {
+    "font.family": "DejaVu Sans",  # ships with matplotlib, so that every machine draws the same
+    "font.size": 7,
+    "axes.titlesize": 7.5,
+    "axes.titlelocation": "left",
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "lines.linewidth": 1.2,
+    "legend.fontsize": 6.5,
+    "legend.frameon": False,
+    "svg.fonttype": "none",  # text stays text: it can be searched, read aloud and edited
+    "svg.hashsalt": "neanderthal_nlp",  # otherwise the ids in a file are random
+}
+# The user's own matplotlib settings are set aside while a figure is drawn and stand again afterwards.
+_styled = style.context(["default", _STYLE])
+
+
+def _figure(width: float, height: float) -> Figure:
+    """Make an empty figure; width and height in mm."""
+    return Figure(figsize=(width / 25.4, height / 25.4), layout="constrained")
+
+
+def _caption(figure: Figure, text: str) -> None:
+    figure.supxlabel(text, x=0.01, ha="left", fontsize=6, color="0.25", linespacing=1.4)
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.1f} %"
+
+
+def _thousands(axis: Any) -> None:
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+
+
+def _emphasise(labels: Sequence[Any], words: Sequence[str]) -> None:
+    """Set the tick labels that are among the words in bold green."""
+    for label in labels:
+        if label.get_text() in words:
+            label.set(color=PREDICTIVE, fontweight="bold")
+
+
+@_styled
+def plot_region_lengths(regions: pd.DataFrame, summary: Mapping[str, Any]) -> Figure:
+    """Figure 1: lengths of the introgressed regions, on a logarithmic axis.
+
+    Parameters
+    ----------
+    regions : DataFrame
+        `chrom, start, end` (`introgressed.bed`).
+    summary : mapping
+        `n_introgressed`, `length_min`, `length_mean`, `length_max`, nt (`regions.json`).
+    """
+    kb = (regions["end"] - regions["start"]).to_numpy() / 1000
+    low, high = kb.min(), kb.max()
+    edges = np.geomspace(low, high, 61) if high > low else np.array([low / 1.1, low * 1.1])
+    figure = _figure(ONE_COLUMN, 65)
+    axes = figure.subplots()
+    axes.hist(kb, bins=list(edges), color=INTROGRESSED)
+    mean = summary["length_mean"] / 1000
+    axes.axvline(mean, color="black", linestyle="--", linewidth=0.9, label=f"mean {mean:,.0f} kb")
+    axes.set(xscale="log", xlabel="Length of region (kb)", ylabel="Introgressed regions (count)")
+    axes.xaxis.set_major_locator(FixedLocator([m * 10.0**e for e in range(-3, 6) for m in (1, 2, 5)]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
+    _thousands(axes.yaxis)
+    axes.legend()
+    span = f"{summary['length_min'] / 1000:,.0f} to {summary['length_max'] / 1000:,.0f} kb"
+    axes.set_title(f"n = {summary['n_introgressed']:,} introgressed regions, {span}")
+    return figure
+
+
+@_styled
+def plot_top_kmers(top: pd.DataFrame, windows: pd.DataFrame, *, predictive: Sequence[str] = PREDICTIVE_KMERS) -> Figure:
+    """Figure 2: the most common k-mers of each class.
+
+    Parameters
+    ----------
+    top : DataFrame
+        `label, rank, kmer, count` (`top_kmers.tsv`).
+    windows : DataFrame
+        `label`, 1 for introgressed (`windows.tsv`); its rows are counted.
+    predictive : sequence of str
+        K-mers whose names are set in green.
+    """
+    figure = _figure(TWO_COLUMNS, 80)
+    panels = figure.subplots(1, 2, sharex=True)
+    classes = (("introgressed", 1, INTROGRESSED), ("depleted", 0, DEPLETED))
+    for axes, (label, code, color) in zip(panels, classes, strict=True):
+        rows = top[top["label"] == label].sort_values("rank")
+        axes.barh(range(len(rows)), rows["count"], color=color)
+        axes.set_yticks(range(len(rows)), rows["kmer"], family=_MONOSPACED)
+        _emphasise(axes.get_yticklabels(), predictive)
+        axes.invert_yaxis()
+        axes.xaxis.set_major_formatter(EngFormatter())
+        axes.set(xlabel="Occurrences (count)")
+        axes.set_title(f"{label.capitalize()}, n = {(windows['label'] == code).sum():,} windows")
+    return figure
+
+
+@_styled
+def plot_training_curve(history: pd.DataFrame) -> Figure:
+    """Figure 3: accuracy of the network by epoch, its best epoch marked.
+
+    Parameters
+    ----------
+    history : DataFrame
+        `epoch, binary_accuracy, val_binary_accuracy` (`history.tsv`). The best epoch is the first with the
+        highest validation accuracy, the one that the checkpoint keeps.
+    """
+    best = history.iloc[int(history["val_binary_accuracy"].argmax())]
+    figure = _figure(ONE_COLUMN, 65)
+    axes = figure.subplots()
+    marker = "o" if len(history) <= 20 else ""
+    for column, name, color in (
+        ("binary_accuracy", "training", "black"),
+        ("val_binary_accuracy", "validation", INTROGRESSED),
+    ):
+        axes.plot(history["epoch"], 100 * history[column], color=color, label=name, marker=marker, markersize=2.5)
+    axes.plot(
+        best["epoch"],
+        100 * best["val_binary_accuracy"],
+        linestyle="none",
+        marker="o",
+        markersize=6,
+        markerfacecolor="none",
+        markeredgecolor=PREDICTIVE,
+        markeredgewidth=1.5,
+        label=f"best epoch, {best['epoch']:.0f}",
+    )
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    axes.set(xlabel="Epoch", ylabel="Accuracy (%)")
+    axes.legend(loc="best")
+    axes.set_title(
+        f"Best epoch {best['epoch']:.0f} of {len(history):,}: "
+        f"validation accuracy {_percent(best['val_binary_accuracy'])}"
+    )
+    return figure
+
+
+def _metrics(evaluation: pd.DataFrame, model: str, protocol: str | None) -> tuple[str, dict[Any, Any]]:
+    """Rows of one model and protocol by metric; by default of the protocol that comes first."""
+    rows = evaluation[evaluation["model"] == model]
+    if protocol is None and len(rows):
+        protocol = str(rows["protocol"].iloc[0])
+    metrics = {row.metric: row for row in rows[rows["protocol"] == protocol].itertuples()}
+    missing = [name for name in ("tn", "fp", "fn", "tp", "accuracy") if name not in metrics]
+    if missing:
+        raise InputError(
+            f"evaluation.tsv: no {', '.join(missing)} for model {model}"
+            f"{'' if protocol is None else f' under protocol {protocol}'}"
+        )
+    return str(protocol), metrics
+
+
+@_styled
+def plot_confusion(evaluation: pd.DataFrame, *, model: str, name: str, protocol: str | None = None) -> Figure:
+    """Figures 4 and 5: confusion matrix of the test windows.
+
+    Parameters
+    ----------
+    evaluation : DataFrame
+        `model, protocol, metric, value, low, high` (`evaluation.tsv`).
+    model : str
+        Model to show, such as "network" or "forest".
+    name : str
+        What the title calls it.
+    protocol : str, optional
+        Split to show; by default the first one listed for the model.
+
+    Raises
+    ------
+    InputError
+        The table lacks the model, the protocol or one of their counts.
+    """
+    protocol, metrics = _metrics(evaluation, model, protocol)
+    counts = np.array([int(metrics[cell].value) for cell in ("tn", "fp", "fn", "tp")]).reshape(2, 2)
+    percentages = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    figure = _figure(ONE_COLUMN, 75)
+    axes = figure.subplots()
+    axes.pcolormesh(percentages, cmap="Blues", vmin=0, vmax=100, edgecolors="white", linewidth=1.5)
+    for row, column in np.ndindex(2, 2):
+        axes.text(
+            column + 0.5,
+            row + 0.5,
+            f"{counts[row, column]:,}\n{percentages[row, column]:.1f} %",
+            ha="center",
+            va="center",
+            fontsize=10,
+            color="white" if percentages[row, column] > 55 else "black",
+        )
+    names = ("depleted", "introgressed")
+    classes = [f"{label}\n(n = {row.sum():,})" for label, row in zip(names, counts, strict=True)]
+    axes.set_yticks([0.5, 1.5], classes, rotation=90, va="center", ha="center", multialignment="center")
+    axes.set_xticks([0.5, 1.5], names)
+    axes.tick_params(length=0)
+    axes.tick_params(axis="y", pad=8)
+    axes.spines[:].set_visible(False)
+    axes.invert_yaxis()
+    axes.set(xlabel="Predicted class (count, and % of the true class)", ylabel="True class")
+    accuracy = metrics["accuracy"]
+    interval = f"95 % interval {100 * accuracy.low:.1f} to {_percent(accuracy.high)}"
+    figure.suptitle(
+        f"{name}, n = {counts.sum():,} test windows, split “{protocol}”\n"
+        f"accuracy {_percent(accuracy.value)} ({interval})",
+        fontsize=7,
+        x=0.01,
+        ha="left",
+    )
+    return figure
+
+
+@_styled
+def plot_importances(
+    importances: pd.DataFrame,
+    *,
+    n_top: int = N_TOP_IMPORTANCES,
+    predictive: Sequence[str] = PREDICTIVE_KMERS,
+) -> Figure:
+    """Figure 6: k-mers by impurity importance, and the importance of the same k-mers by permutation.
+
+    Parameters
+    ----------
+    importances : DataFrame
+        `kmer, importance, std, permutation, permutation_std`, sorted (`importances.tsv`).
+    n_top : int
+        K-mers to show.
+    predictive : sequence of str
+        K-mers to highlight.
+    """
+    rows = importances.head(n_top)
+    columns = (
+        ("importance", "std", "Impurity importance\n(mean decrease, share)", "trees"),
+        ("permutation", "permutation_std", "Permutation importance\n(loss of accuracy)", "shuffles"),
+    )
+    figure = _figure(TWO_COLUMNS, 105)
+    panels = figure.subplots(2, 1, sharex=True)
+    colors = [PREDICTIVE if kmer in predictive else "0.6" for kmer in rows["kmer"]]
+    for axes, (column, std, label, repeats) in zip(panels, columns, strict=True):
+        lines = {"elinewidth": 0.6, "ecolor": "black"}
+        axes.bar(range(len(rows)), rows[column], yerr=rows[std], color=colors, error_kw=lines)
+        axes.axhline(0, color="black", linewidth=0.6)
+        axes.spines["bottom"].set_visible(False)
+        axes.tick_params(axis="x", length=0)
+        axes.set_ylabel(label)
+        text = f"lines: standard deviation over {repeats}"
+        axes.text(1, 0.97, text, transform=axes.transAxes, ha="right", va="top", fontsize=6.5)
+    panels[1].set_xticks(range(len(rows)), rows["kmer"], rotation=90, family=_MONOSPACED, fontsize=6)
+    panels[1].set_xlim(-0.8, len(rows) - 0.2)
+    panels[1].set_xlabel("k-mer, by impurity importance")
+    _emphasise(panels[1].get_xticklabels(), predictive)
+    panels[0].set_title(
+        f"The {len(rows)} most important of {len(importances):,} k-mers; "
+        f"green: {', '.join(predictive)}, which the article names"
+    )
+    return figure
+
+
+@_styled
+def plot_gene_lists(genes: pd.DataFrame, *, n_shown: int = 20) -> Figure:
+    """Figure 7: the genes with the highest and the lowest probability of introgression.
+
+    Parameters
+    ----------
+    genes : DataFrame
+        `Gene` ("chrom:start-end"), `Gene_Symbol, Predict, Prob_1` (`genes.tsv`).
+    n_shown : int
+        Genes in each of the two lists.
+    """
+    ordered = genes.sort_values("Prob_1", ascending=False, kind="stable")
+    figure = _figure(TWO_COLUMNS, 82)
+    panels = figure.subplots(1, 2, sharex=True)
+    lists = (
+        ("highest", ordered.head(n_shown), INTROGRESSED),
+        ("lowest", ordered.tail(n_shown).iloc[::-1], DEPLETED),
+    )
+    for axes, (title, rows, color) in zip(panels, lists, strict=True):
+        axes.barh(range(len(rows)), rows["Prob_1"], color=color)
+        for at, (gene, value) in enumerate(zip(rows["Gene"], rows["Prob_1"], strict=True)):
+            outside = f"{value:.3f}" if value > 0.5 else f"{value:.3f}  {gene}"
+            axes.text(value + 0.01, at, outside, va="center", fontsize=5.5)
+            if value > 0.5:
+                axes.text(0.01, at, gene, va="center", fontsize=5.5, color="white")
+        axes.set_yticks(range(len(rows)), rows["Gene_Symbol"], style="italic")
+        axes.invert_yaxis()
+        axes.set(xlabel="Probability of introgression, Prob_1", xlim=(0, 1.1))
+        axes.set_title(f"The {len(rows)} {title}")
+        axes.set_xticks(np.linspace(0, 1, 6))
+    predicted = int((genes["Predict"] == 1).sum())
+    figure.suptitle(f"{predicted:,} of {len(genes):,} genes predicted introgressed", x=0.01, ha="left", fontsize=7.5)
+    return figure
+
+
+def _print_kmers(
+    axes: Axes, x: pd.Series, y: pd.Series, kmers: pd.Series, colors: np.ndarray, predictive: Sequence[str]
+) -> None:
+    """Print each k-mer at its point, the predictive ones large and on top."""
+    font: dict[str, Any] = {"ha": "center", "va": "center", "family": _MONOSPACED}
+    box = {"boxstyle": "round,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.75}
+    large = {"fontsize": 11, "weight": "bold", "color": PREDICTIVE, "bbox": box, "zorder": 4}
+    small = {"fontsize": 4 if len(kmers) > 300 else 6}
+    for at_x, at_y, kmer, color in zip(x, y, kmers, colors, strict=True):
+        axes.text(at_x, at_y, kmer, **font, **(large if kmer in predictive else small | {"color": color}))
+
+
+def _describe(row: Any) -> str:
+    """One line of the caption of a map, from a row of `clusters.tsv`."""
+    interval = f" (95 % interval {100 * row.gc_low:.1f} to {_percent(row.gc_high)})"
+    return (
+        f"Cluster {row.cluster}: {row.n_kmers:,} k-mers, {row.n_cpg:,} with a CpG; "
+        f"mean GC {_percent(row.gc_mean)}{'' if np.isnan(row.gc_low) else interval}; "
+        f"of the article's four: {row.predictive_kmers.replace(',', ', ') or 'none'}."
+    )
+
+
+@_styled
+def plot_embedding(
+    points: pd.DataFrame,
+    clusters: pd.DataFrame,
+    *,
+    method: str,
+    name: str,
+    predictive: Sequence[str] = PREDICTIVE_KMERS,
+) -> Figure:
+    """Figures 8 and 9: the map of the k-mers, each at its place.
+
+    The article prints all k-mers in red; here the colour is their GC content, which is what the article says
+    about the clusters.
+
+    Parameters
+    ----------
+    points : DataFrame
+        `kmer, gc`, the map's two coordinates and `cluster` (`embeddings.tsv`).
+    clusters : DataFrame
+        Description of the clusters of every map (`clusters.tsv`).
+    method : {"umap", "tsne"}
+    name : str
+        What the axes call it.
+    predictive : sequence of str
+        K-mers to print large.
+    """
+    figure = _figure(TWO_COLUMNS, 165)
+    axes = figure.subplots()
+    x, y = points[f"{method}_1"], points[f"{method}_2"]
+    for cluster, tint in enumerate(_TINTS):
+        inside = points["cluster"] == cluster
+        label = f"UMAP cluster {cluster} (n = {inside.sum():,})"
+        axes.scatter(x[inside], y[inside], s=130, color=tint, linewidth=0, label=label)
+    letters = int(points["kmer"].str.len().max())
+    colors = ListedColormap(colormaps["plasma"](np.linspace(0, 0.78, letters + 1)))
+    norm = BoundaryNorm((np.arange(letters + 2) - 0.5) * 100 / letters, letters + 1)
+    _print_kmers(axes, x, y, points["kmer"], colors(norm(100 * points["gc"])), predictive)
+    axes.set(xlabel=f"{name} 1 (arbitrary units)", ylabel=f"{name} 2 (arbitrary units)", xticks=[], yticks=[])
+    axes.legend(loc="best", markerscale=0.7)
+    axes.set_title(f"{name} of the Word2Vec vectors of {len(points):,} k-mers")
+    bar = figure.colorbar(ScalarMappable(norm, colors), ax=axes, shrink=0.6, aspect=30)
+    bar.set_ticks([100 * count / letters for count in range(letters + 1)])
+    bar.set_label("GC content of k-mer (%)")
+    rows = clusters[clusters["map"] == method]
+    number, width = rows["n_clusters_by_silhouette"].iloc[0], rows["silhouette"].iloc[0]
+    lines = [f"Two clusters of the {name} map: silhouette {width:.2f}, widest for {number}."]
+    _caption(figure, "\n".join([*lines, *(_describe(row) for row in rows.itertuples())]))
+    return figure
+
+
+@_styled
+def plot_gc_content(gc: pd.DataFrame, summary: Mapping[str, Any]) -> Figure:
+    """Figure 10: GC content of genes and of the genome.
+
+    Parameters
+    ----------
+    gc : DataFrame
+        `kind` ("gene" or "genome", the latter bins of 100 kb) and `gc`, in [0, 1] (`gc.tsv`).
+    summary : mapping
+        `gc_genes` and `gc_genome`, the means to mark (`intersections.json`).
+    """
+    percent = 100 * gc["gc"].dropna()
+    edges = np.histogram_bin_edges(percent, bins=50)
+    figure = _figure(ONE_COLUMN, 65)
+    axes = figure.subplots()
+    kinds = (
+        ("genome", "100-kb bins", "gc_genome", DEPLETED),
+        ("gene", "genes", "gc_genes", INTROGRESSED),
+    )
+    for kind, name, mean, color in kinds:
+        values = percent[gc.loc[percent.index, "kind"] == kind]
+        weights = np.full(len(values), 100 / max(len(values), 1))
+        label = f"{name} (n = {len(values):,})"
+        axes.hist(values, bins=list(edges), weights=weights, histtype="stepfilled", alpha=0.3, color=color)
+        axes.hist(values, bins=list(edges), weights=weights, histtype="step", color=color, label=label)
+        axes.axvline(100 * summary[mean], color=color, linestyle="--", linewidth=0.9)
+    axes.set(xlabel="GC content (%)", ylabel="Share of genes or bins (%)")
+    axes.legend(loc="upper right", frameon=True, edgecolor="none", framealpha=0.8)
+    axes.set_title(
+        f"Mean GC content (dashed): genes {_percent(summary['gc_genes'])}, genome {_percent(summary['gc_genome'])}"
+    )
+    return figure
+
+
+@_styled
+def plot_intersections(test: Mapping[str, Any]) -> Figure:
+    """Figure 11: gene intersections of the depleted draws and of the introgressed regions.
+
+    Parameters
+    ----------
+    test : mapping
+        `observed`, `draws`, `n_draws`, `n_at_or_below`, `p`, `p_article` (`intersections.json`).
+    """
+    draws = np.asarray(test["draws"])
+    figure = _figure(ONE_COLUMN, 65)
+    axes = figure.subplots()
+    axes.hist(
+        draws,
+        bins="auto",
+        color=DEPLETED,
+        edgecolor="white",
+        linewidth=0.5,
+        label=f"depleted draws (n = {test['n_draws']:,})",
+    )
+    axes.axvline(test["observed"], color=INTROGRESSED, label=f"introgressed: {test['observed']:,}")
+    axes.set(xlabel="Intersections of regions with genes (count)", ylabel="Draws (count)")
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
+    _thousands(axes.xaxis)
+    axes.legend(loc="best")
+    axes.set_title(
+        f"p = {test['p']:.3g}: {test['n_at_or_below']:,} of {test['n_draws']:,} draws at or below observed\n"
+        f"(in the article's way of counting: {test['p_article']})"
+    )
+    return figure
+
+
+class Recipe(NamedTuple):
+    """How a figure comes about: the results file behind each argument, and the function that draws it."""
+
+    inputs: Mapping[str, str]
+    plot: Callable[..., Figure]
+
+
+class _Result(NamedTuple):
+    """The stage that writes a results file and, of a table, the columns that are drawn."""
+
+    stage: str
+    columns: Mapping[str, Any] | None = None
+
+
+_MAPS = {"points": "embeddings.tsv", "clusters": "clusters.tsv"}
+FIGURES: Mapping[str, Recipe] = {
+    "01_region_lengths": Recipe({"regions": "introgressed.bed", "summary": "regions.json"}, plot_region_lengths),
+    "02_top_kmers": Recipe({"top": "top_kmers.tsv", "windows": "windows.tsv"}, plot_top_kmers),
+    "03_training_curve": Recipe({"history": "history.tsv"}, plot_training_curve),
+    "04_confusion_network": Recipe(
+        {"evaluation": "evaluation.tsv"}, partial(plot_confusion, model="network", name="Neural network")
+    ),
+    "05_confusion_forest": Recipe(
+        {"evaluation": "evaluation.tsv"}, partial(plot_confusion, model="forest", name="Random forest")
+    ),
+    "06_importances": Recipe({"importances": "importances.tsv"}, plot_importances),
+    "07_gene_lists": Recipe({"genes": "genes.tsv"}, plot_gene_lists),
+    "08_umap": Recipe(_MAPS, partial(plot_embedding, method="umap", name="UMAP")),
+    "09_tsne": Recipe(_MAPS, partial(plot_embedding, method="tsne", name="t-SNE")),
+    "10_gc_content": Recipe({"gc": "gc.tsv", "summary": "intersections.json"}, plot_gc_content),
+    "11_intersections": Recipe({"test": "intersections.json"}, plot_intersections),
+}
+"""The article's figures by file name, in its order."""
+
+_RESULTS = {
+    "introgressed.bed": _Result("regions"),
+    "regions.json": _Result("regions"),
+    "windows.tsv": _Result("windows", {"label": int}),
+    "top_kmers.tsv": _Result("kmers", {"label": str, "rank": int, "kmer": str, "count": int}),
+    "history.tsv": _Result("network", {"epoch": int, "binary_accuracy": float, "val_binary_accuracy": float}),
+    "evaluation.tsv": _Result(
+        "evaluate",
+        {"model": str, "protocol": str, "metric": str, "value": float, "low": float, "high": float},
+    ),
+    "importances.tsv": _Result(
+        "forest",
+        {"kmer": str, "importance": float, "std": float, "permutation": float, "permutation_std": float},
+    ),
+    "genes.tsv": _Result("genes", {"Gene": str, "Gene_Symbol": str, "Predict": float, "Prob_1": float}),
+    "embeddings.tsv": _Result(
+        "embeddings",
+        {"kmer": str, "cluster": int} | dict.fromkeys(("gc", "umap_1", "umap_2", "tsne_1", "tsne_2"), float),
+    ),
+    "clusters.tsv": _Result(
+        "embeddings",
+        {"map": str, "predictive_kmers": str}
+        | dict.fromkeys(("cluster", "n_kmers", "n_clusters_by_silhouette", "n_cpg"), int)
+        | dict.fromkeys(("gc_mean", "gc_low", "gc_high", "silhouette"), float),
+    ),
+    "gc.tsv": _Result("intersections", {"kind": str, "gc": float}),
+    "intersections.json": _Result("intersections"),
+}
+
+
+def _load(path: Path) -> Any:
+    """Load one results file: an interval frame, a table or a mapping."""
+    result = _RESULTS[path.name]
+    if not path.exists():
+        raise InputError(f"{path}: not found (expected the results file that stage {result.stage!r} writes)")
+    if path.suffix == ".bed":
+        return read_bed(path)
+    return read_json(path) if path.suffix == ".json" else read_table(path, result.columns)
+
+
+def _stamp(figure: Figure, note: str) -> None:
+    """Print a note small in the lower right corner, in a strip of its own."""
+    strip = 3 / (25.4 * figure.get_figheight())
+    figure.set_layout_engine(ConstrainedLayoutEngine(rect=(0, strip, 1, 1 - strip)))
+    figure.text(0.995, 0.005, note, ha="right", va="bottom", fontsize=5.5, color="0.4")
+
+
+@_styled
+def draw_figures(results: str | Path, directory: str | Path, *, note: str = "") -> list[Path]:
+    """Draw every figure of the article from the results of a run.
+
+    Parameters
+    ----------
+    results : path-like
+        Folder of the results files.
+    directory : path-like
+        Folder of the figures, made if need be.
+    note : str
+        Stamped in a corner of every figure, for instance that the data are synthetic.
+
+    Returns
+    -------
+    list of Path
+        PNG (200 dpi) and SVG of each figure. The same results give the same bytes.
+
+    Raises
+    ------
+    InputError
+        A results file is missing or is not what its stage writes; nothing is drawn then.
+    """
+    results, directory = Path(results), Path(directory)
+    loaded = {name: _load(results / name) for name in _RESULTS}
+    paths = []
+    for name, recipe in FIGURES.items():
+        figure = recipe.plot(**{argument: loaded[file] for argument, file in recipe.inputs.items()})
+        if note:
+            _stamp(figure, note)
+        for suffix, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
+            path = directory / f"{name}.{suffix}"
+            with replacing(path) as part:
+                figure.savefig(part, format=suffix, dpi=DPI, metadata=metadata)
+            paths.append(path)
+    return paths

@@ -1,0 +1,332 @@
+"""The article's multilayer perceptron on k-mer counts (article, section 2)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import shutil
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+
+from neanderthal_nlp.errors import InputError
+from neanderthal_nlp.files import read_json, replacing, write_json
+from neanderthal_nlp.parameters import (
+    BATCH_SIZE,
+    EPOCHS,
+    HIDDEN_ACTIVATION,
+    HIDDEN_UNITS,
+    L1_PENALTY,
+    LEARNING_RATE,
+    MOMENTUM,
+    NESTEROV,
+    SPLIT_SEED,
+    VALIDATION_SPLIT,
+)
+
+METRICS = ("binary_accuracy", "loss", "val_binary_accuracy", "val_loss")
+MONITOR = "val_binary_accuracy"
+NETWORK_FILE = "network.keras"
+HISTORY_FILE = "history.csv"
+FINGERPRINT_FILE = "fingerprint.json"
+LATEST_FILE = "backup/latest.keras"
+PREVIOUS_FILE = "backup/previous.keras"
+_PREDICTION_BATCH = 1024
+
+_History = list[dict[Any, Any]]
+
+
+def build_mlp(n_features: int, *, hidden_units: int = HIDDEN_UNITS, seed: int = SPLIT_SEED) -> keras.Model:
+    """Build and compile the article's perceptron.
+
+    Parameters
+    ----------
+    n_features : int
+        Columns of the count matrix: 1024 for 5-mers.
+    hidden_units : int
+        Width of the hidden layer; the article has 3000.
+    seed : int
+        Of the initial weights: the same seed gives the same weights, whatever else the process has drawn.
+
+    Returns
+    -------
+    keras.Model
+        Input `(n, n_features)` float32; output `(n, 1)`, the probability of being introgressed.
+    """
+    model = keras.Sequential(
+        [
+            keras.Input((n_features,), name="counts"),
+            keras.layers.Dense(
+                hidden_units,
+                activation=HIDDEN_ACTIVATION,
+                kernel_initializer=keras.initializers.GlorotUniform(seed=seed),
+                kernel_regularizer=keras.regularizers.L1(L1_PENALTY),
+                name="hidden",
+            ),
+            keras.layers.Dense(
+                1,
+                activation="sigmoid",
+                kernel_initializer=keras.initializers.GlorotUniform(seed=seed + 1),
+                name="probability",
+            ),
+        ],
+        name="mlp",
+    )
+    # Names that Keras makes up count the objects of the process, which would change the model's fingerprint.
+    optimizer = keras.optimizers.SGD(LEARNING_RATE, momentum=MOMENTUM, nesterov=NESTEROV, name="sgd")
+    model.compile(optimizer=optimizer, loss="binary_crossentropy", metrics=["binary_accuracy"])
+    return model
+
+
+def train_mlp(
+    model: keras.Model,
+    X: np.ndarray,
+    y: np.ndarray,
+    *,
+    directory: str | Path,
+    epochs: int = EPOCHS,
+    batch_size: int = BATCH_SIZE,
+    validation_split: float = VALIDATION_SPLIT,
+    seed: int = SPLIT_SEED,
+    verbose: int = 2,
+) -> pd.DataFrame:
+    """Train a network, keep the best epoch, and go on where an earlier call on the same training was stopped.
+
+    The result depends on the arguments alone, not on the weights that `model` holds when it is handed in:
+    training starts from its initialisers. The rows of epoch e (from 0) are shuffled by
+    `np.random.default_rng([seed, e])`, so that a training that was stopped and resumed sees the same batches
+    as one that was not. On one CPU the history is then the same to rounding; a GPU may differ in the last
+    digits.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Compiled with the metric `binary_accuracy`. Holds the weights of the last epoch on return; `load_mlp`
+        of `directory/network.keras` gives those of the best.
+    X : ndarray of any integer or float type, shape (n, n_features)
+        Counts; may be a memory map. One float32 copy of it is held, and one more while an epoch runs.
+    y : ndarray, shape (n,)
+        1 = introgressed, 0 = depleted.
+    directory : path-like
+        Made if it is missing. Receives `network.keras`, the model after the first epoch of the highest
+        `val_binary_accuracy` (as Keras' `ModelCheckpoint` keeps it); `history.csv`; `fingerprint.json`, what
+        the training is a training of; and `backup/`, the states after the last two epochs. A process may be
+        killed at any moment: the next call takes up after the last epoch that was completed. Files of
+        another training (data, parameters or model differ), and files so damaged that no state is left
+        whose best epoch is known, are removed and the training starts over.
+    epochs, batch_size : int
+    validation_split : float
+        Share of the rows, the last ones in their order, that is kept for validation as in `Model.fit`.
+    seed : int
+        Not negative. Of the shuffling; the initial weights have their own in `build_mlp`.
+    verbose : int
+        0 is silent, anything else prints one line an epoch.
+
+    Returns
+    -------
+    DataFrame
+        One row an epoch: `epoch` (int, from 1) and the floats `binary_accuracy, loss, val_binary_accuracy,
+        val_loss`. A completed training is not run again; its history is returned.
+
+    Raises
+    ------
+    InputError
+        `X` and `y` do not fit each other or the model, hold other values than numbers or 0 and 1, or leave no
+        row to train on or to validate with; `epochs` or `batch_size` is below 1.
+    """
+    X, y = _check_rows(model, X), _check_labels(y, len(X))
+    if min(epochs, batch_size) < 1:
+        raise InputError(f"epochs and batch size: found {epochs} and {batch_size}, expected at least 1")
+    n_train = math.floor(len(X) * (1 - validation_split))
+    if not 0 < n_train < len(X):
+        raise InputError(f"validation split: found {validation_split} of {len(X)} rows: one side is empty")
+    fingerprint = {
+        "rows": _hash_rows(X, y),
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "validation_split": validation_split,
+        "seed": seed,
+        "model": json.loads(model.to_json()),
+    }
+    directory = Path(directory)
+
+    history = _restore(model, directory, fingerprint, steps=math.ceil(n_train / batch_size))
+    if not history:
+        _start_over(model, directory, fingerprint)
+    validation = X[n_train:], y[n_train:]
+    for epoch in range(len(history), epochs):
+        order = np.random.default_rng([seed, epoch]).permutation(n_train)
+        logs = model.fit(
+            X[order], y[order], batch_size=batch_size, shuffle=False, validation_data=validation, verbose=0
+        ).history
+        history.append({"epoch": epoch + 1, **{name: float(logs[name][0]) for name in METRICS}})
+        _save_epoch(model, directory, history)
+        if verbose:
+            values = ", ".join(f"{name} {history[-1][name]:.4f}" for name in METRICS)
+            print(f"epoch {epoch + 1}/{epochs}: {values}", flush=True)
+    return _as_frame(history)
+
+
+def load_mlp(path: str | Path) -> keras.Model:
+    """Read a model that `train_mlp` saved; code within the file is never run (Keras' safe mode).
+
+    Raises
+    ------
+    InputError
+        The file is missing, truncated, damaged or no Keras model.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: found no such file, expected a Keras model")
+    if not _is_whole(path):
+        raise InputError(f"{path}: found a truncated, damaged or foreign file, expected a Keras model")
+    try:
+        return keras.saving.load_model(path, safe_mode=True)
+    except (KeyError, TypeError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise InputError(f"{path}: found no Keras model that can be loaded safely ({reason})") from None
+
+
+def predict_mlp(model: keras.Model, X: np.ndarray) -> np.ndarray:
+    """Probability that each row of counts is introgressed.
+
+    Parameters
+    ----------
+    model : keras.Model
+    X : ndarray of any integer or float type, shape (n, n_features)
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+    """
+    scores = model.predict(_check_rows(model, X), batch_size=_PREDICTION_BATCH, verbose=0)
+    return scores[:, 0].astype(np.float64)
+
+
+def _check_rows(model: keras.Model, X: np.ndarray) -> np.ndarray:
+    n_features = model.input_shape[-1]
+    if X.ndim != 2 or X.shape[1] != n_features or not len(X):
+        raise InputError(f"counts: found shape {X.shape}, expected (n, {n_features}) with n at least 1")
+    rows = np.ascontiguousarray(X, dtype=np.float32)
+    if not np.isfinite(rows).all():
+        raise InputError("counts: found a value that is not a finite number")
+    return rows
+
+
+def _check_labels(y: np.ndarray, n_rows: int) -> np.ndarray:
+    if np.shape(y) != (n_rows,):
+        raise InputError(f"labels: found shape {np.shape(y)}, expected ({n_rows},), one a row of counts")
+    if not np.isin(y, (0, 1)).all():
+        raise InputError("labels: found another value than 0 and 1")
+    return np.ascontiguousarray(y, dtype=np.float32)
+
+
+def _hash_rows(X: np.ndarray, y: np.ndarray) -> str:
+    digest = hashlib.sha256(repr(X.shape).encode())
+    for array in (X, y):
+        digest.update(array.data.cast("B"))
+    return digest.hexdigest()
+
+
+def _start_over(model: keras.Model, directory: Path, fingerprint: dict[str, Any]) -> None:
+    """Remove what an earlier training left; give the model its initial weights and a fresh optimiser."""
+    for name in (FINGERPRINT_FILE, NETWORK_FILE, HISTORY_FILE, LATEST_FILE, PREVIOUS_FILE):
+        (directory / name).unlink(missing_ok=True)
+    write_json(fingerprint, directory / FINGERPRINT_FILE)
+    (directory / LATEST_FILE).parent.mkdir(exist_ok=True)
+    model.set_weights(keras.models.clone_model(model).get_weights())
+    model.compile_from_config(model.get_compile_config())
+
+
+def _save_epoch(model: keras.Model, directory: Path, history: _History) -> None:
+    """Write history, state and best model, each beside its place and then moved into it.
+
+    The order is what makes a kill at any moment harmless. The state decides which epochs are done: lines of
+    the history beyond it are dropped. A best model is replaced only when the state of its epoch is safe, from
+    which `_restore` can write it once more. Keras' `BackupAndRestore`, `CSVLogger` and `ModelCheckpoint`
+    write in place, each without knowing of the others, and cannot promise this.
+    """
+    latest, previous = directory / LATEST_FILE, directory / PREVIOUS_FILE
+    with replacing(directory / HISTORY_FILE) as part:
+        _as_frame(history).to_csv(part, index=False, lineterminator="\n")
+    part = latest.with_name("part.keras")
+    model.save(part)
+    if latest.exists():
+        os.replace(latest, previous)
+    os.replace(part, latest)
+    if _best_epoch(history) == len(history):
+        _copy(latest, directory / NETWORK_FILE)
+
+
+def _restore(model: keras.Model, directory: Path, fingerprint: dict[str, Any], *, steps: int) -> _History:
+    """Put the newest state that can be gone on from into the model; return its history, or an empty one.
+
+    `steps` is the number of batches in an epoch: the optimiser's count of batches tells the epoch of a state,
+    so that state and epoch can never disagree.
+    """
+    try:
+        if read_json(directory / FINGERPRINT_FILE) != fingerprint:
+            return []
+    except InputError:
+        return []
+    network = directory / NETWORK_FILE
+    best_saved = _count_batches(load_mlp(network)) // steps if _is_whole(network) else 0
+    for state in (directory / LATEST_FILE, directory / PREVIOUS_FILE):
+        if not _is_whole(state):
+            state.unlink(missing_ok=True)  # or it would push the whole one out of its place
+            continue
+        model.optimizer.build(model.trainable_variables)
+        model.load_weights(state)
+        history = _read_history(directory / HISTORY_FILE, n_epochs=_count_batches(model) // steps)
+        best = _best_epoch(history) if history else 0
+        if best != best_saved and best == len(history):
+            _copy(state, network)
+            best_saved = best
+        if history and best == best_saved:
+            return history
+    return []
+
+
+def _read_history(path: Path, *, n_epochs: int) -> _History:
+    """Read the first `n_epochs` epochs of a history; empty where one of them is missing or damaged."""
+    try:
+        history = pd.read_csv(path, nrows=n_epochs, float_precision="round_trip").astype(float)
+    except (OSError, ValueError):
+        return []
+    if list(history.columns) != ["epoch", *METRICS] or not np.isfinite(history.to_numpy()).all():
+        return []
+    if history["epoch"].tolist() != list(range(1, n_epochs + 1)):
+        return []
+    return _as_frame(history).to_dict("records")
+
+
+def _as_frame(history: _History | pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame(history, columns=["epoch", *METRICS]).astype({"epoch": np.int64})
+
+
+def _best_epoch(history: _History) -> int:
+    return 1 + int(np.argmax([row[MONITOR] for row in history]))
+
+
+def _count_batches(model: keras.Model) -> int:
+    return int(model.optimizer.iterations)
+
+
+def _copy(source: Path, target: Path) -> None:
+    with replacing(target) as part:
+        shutil.copyfile(source, part)
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a `.keras` file, which is a zip archive, is there and every member fits its checksum."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except Exception:  # zipfile meets damage with half a dozen exceptions of several families
+        return False

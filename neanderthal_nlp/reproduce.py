@@ -1,0 +1,283 @@
+"""`python -m neanderthal_nlp.reproduce`: the whole article in one command.
+
+The front door of the Snakemake workflow: it checks the arguments, runs the stages that are not up to date, and
+prints the ledger of the article's claims.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import IO, Any
+
+import yaml
+
+from neanderthal_nlp import cli
+from neanderthal_nlp.errors import InputError
+from neanderthal_nlp.files import read_table, replacing
+
+STAGES = (
+    "regions", "windows", "kmers", "network", "forest", "linear", "genes", "embeddings", "intersections", "figures",
+    "claims",
+)  # fmt: skip
+"""Stages of the article, in its order; each is a rule of the workflow and a command of `neanderthal-nlp`."""
+PROFILES = ("demo", "article")
+INPUTS = ("genome", "introgressed", "genes")
+_FILES = (*INPUTS, "chromsizes", "gaps")
+_HELPERS = ("demo", "evaluation")
+_TOLD = re.compile(rf"({'|'.join((*STAGES, *_HELPERS))}): ")
+_PATIENCE = 30.0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the workflow.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments; by default those of the command line.
+
+    Returns
+    -------
+    int
+        0 on success, 2 on bad input or arguments, 130 when interrupted, 1 on anything else.
+    """
+    arguments = _parser().parse_args(argv)
+    try:
+        config = _configure(arguments)
+        return _reproduce(arguments, config)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m neanderthal_nlp.reproduce", description=__doc__.split("\n\n")[0])
+    parser.add_argument("--profile", default="demo", help="demo (embedded synthetic data), article, or a YAML file")
+    parser.add_argument("--directory", type=Path, help="folder of the run (default: runs/PROFILE)")
+    parser.add_argument("--cores", type=int, default=os.cpu_count() or 1, help="cores to use (default: all)")
+    parser.add_argument("--until", choices=STAGES, metavar="STAGE", help=f"last stage to run: {', '.join(STAGES)}")
+    parser.add_argument("--dry-run", action="store_true", help="only say which stages would run, and why")
+    parser.add_argument("--genome", type=Path, help="genome: FASTA (plain, bgzip, gzip) or 2bit")
+    parser.add_argument("--introgressed", type=Path, help="introgressed regions: BED")
+    parser.add_argument("--genes", type=Path, help="genes: refGene, GTF, GFF3, BED or chrom:start-end<TAB>symbol")
+    parser.add_argument("--chromsizes", type=Path, help="chromosome sizes, where the genome file is only a part")
+    parser.add_argument("--gaps", type=Path, help="BED of gaps that the draws of the gene test keep clear of")
+    parser.add_argument("--as-published", action="store_true", help="do literally what the published code does")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings",
+                        help="change a value of the profile, such as epochs=10")  # fmt: skip
+    return parser
+
+
+def _configure(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The profile with the command line's changes; paths become absolute."""
+    config = read_profile(arguments.profile)
+    for setting in arguments.settings:
+        key, sign, value = setting.partition("=")
+        if not sign or key not in config:
+            raise InputError(f"--set {setting}: expected KEY=VALUE with one of {', '.join(config)}")
+        config[key] = yaml.safe_load(value)
+    if arguments.as_published:
+        config["as_published"] = True
+    for name in _FILES:
+        path = getattr(arguments, name)
+        if path is not None:
+            config[name] = str(path)
+        if config.get(name):
+            path = Path(config[name]).expanduser().absolute()
+            if not path.is_file():
+                raise InputError(f"--{name} {path}: no such file")
+            config[name] = str(path)
+    missing = [name for name in INPUTS if not config.get(name)]
+    if len(missing) == len(INPUTS) and config["synthetic"]:
+        return config
+    if missing:
+        raise InputError(f"--{', --'.join(missing)}: missing (genome, introgressed regions and genes are given "
+                         "together; only the demo profile brings its own)")  # fmt: skip
+    if config["synthetic"] and getattr(arguments, "genome", None) is not None:
+        config["synthetic"] = False
+    if arguments.cores < 1:
+        raise InputError(f"--cores {arguments.cores}: expected 1 or more")
+    return config
+
+
+def read_profile(name: str) -> dict[str, Any]:
+    """Read a profile that comes with the package, or a YAML file with the same keys.
+
+    Raises
+    ------
+    InputError
+        There is no such profile, or its keys are not those of the profiles that come with the package.
+    """
+    folder = files("neanderthal_nlp.workflow") / "profiles"
+    profiles = {known: yaml.safe_load((folder / f"{known}.yaml").read_text("utf-8")) for known in PROFILES}
+    if name in profiles:
+        return profiles[name]
+    try:
+        given = yaml.safe_load(Path(name).read_text("utf-8"))
+    except OSError:
+        raise InputError(f"--profile {name}: no such file, and not one of {', '.join(PROFILES)}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"--profile {name}: not YAML ({' '.join(str(error).split())})") from None
+    known_keys = {**profiles["article"], **dict.fromkeys(INPUTS)}
+    if not isinstance(given, dict) or not set(given) <= set(known_keys):
+        unknown = ", ".join(map(str, set(given) - set(known_keys))) if isinstance(given, dict) else type(given).__name__
+        raise InputError(f"--profile {name}: found {unknown}, expected keys among {', '.join(known_keys)}")
+    return {**profiles["article"], **given}
+
+
+def _reproduce(arguments: argparse.Namespace, config: dict[str, Any]) -> int:
+    default = Path("runs") / Path(arguments.profile).stem
+    directory = (arguments.directory or default).expanduser().absolute()
+    until = arguments.until or STAGES[-1]
+    targets = list(STAGES[: STAGES.index(until) + 1])
+    if "linear" in targets:
+        targets.append("evaluation")
+    with ExitStack() as stack:
+        if arguments.dry_run:
+            place = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        else:
+            place = directory
+            stack.enter_context(_only_run(directory))
+        with replacing(place / "config.yaml") as part:
+            part.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+        command = _snakemake(directory, place / "config.yaml", targets, arguments.cores, dry_run=arguments.dry_run)
+        if arguments.dry_run:
+            return subprocess.run(command, check=False).returncode
+        status = _follow(command, directory / "logs" / "reproduce.log")
+    if status == 0:
+        _report(directory, config, finished=until == STAGES[-1])
+    return status
+
+
+def _snakemake(directory: Path, config: Path, targets: Sequence[str], cores: int, *, dry_run: bool) -> list[str]:
+    return [
+        sys.executable, "-P", "-m", "snakemake", *targets,
+        "--snakefile", str(files("neanderthal_nlp.workflow") / "Snakefile"),
+        "--directory", str(directory), "--configfile", str(config), "--cores", str(cores),
+        # A run locks its folder itself, in a way that a killed run cannot leave behind.
+        "--nolock", "--rerun-incomplete",
+        *(["--dry-run", "--quiet", "rules"] if dry_run else ["--printshellcmds"]),
+    ]  # fmt: skip
+
+
+@contextmanager
+def _only_run(directory: Path) -> Iterator[None]:
+    """Keep a second run out of the folder for as long as this one, or what a killed one left behind, lives."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / ".lock").open("a+") as lock:
+        _acquire(lock, directory)
+        lock.seek(0)
+        lock.truncate()
+        lock.write(str(os.getpid()))
+        lock.flush()
+        os.set_inheritable(lock.fileno(), True)
+        yield
+
+
+def _acquire(lock: IO[str], directory: Path) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            owner = lock.read().strip()
+            # The stages of a killed run end by themselves within moments; a live run is not waited for.
+            if _is_alive(owner) or time.monotonic() > deadline:
+                raise InputError(f"{directory}: another run (process {owner or 'unknown'}) is at work in it") from None
+            time.sleep(0.2)
+
+
+def _is_alive(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _follow(command: Sequence[str], log: Path) -> int:
+    """Run Snakemake, keep all it prints in a log, and show what the stages tell."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    lifeline, end = os.pipe()
+    environment = {**os.environ, cli.LIFELINE: str(os.fstat(lifeline).st_ino), "PYTHONUNBUFFERED": "1"}
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    bad_input = False
+    try:
+        # The pipe's other end is held by this process alone: when it is gone, however it ended, the stages that
+        # read it end too. A session of its own keeps Ctrl-C from reaching stages by two ways.
+        child = subprocess.Popen(command, stdin=lifeline, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                 env=environment, close_fds=False, start_new_session=True, text=True,
+                                 errors="replace")  # fmt: skip
+        os.close(lifeline)
+        try:
+            with log.open("a", encoding="utf-8") as sink:
+                for line in child.stdout or ():
+                    sink.write(line)
+                    sink.flush()
+                    if _TOLD.match(line):
+                        print(line, end="", file=sys.stderr, flush=True)
+                        bad_input |= ": error: " in line
+        except KeyboardInterrupt:
+            os.close(end)
+            end = -1
+            child.communicate()
+            raise
+        status = child.wait()
+    finally:
+        if end >= 0:
+            os.close(end)
+        signal.signal(signal.SIGTERM, previous)
+    if status and not bad_input:
+        print(f"error: the workflow failed; see {log}", file=sys.stderr)
+    return 2 if bad_input else min(status, 1)
+
+
+def _report(directory: Path, config: dict[str, Any], *, finished: bool) -> None:
+    if finished:
+        print(render_ledger(directory / "results" / "claims.tsv", synthetic=config["synthetic"]))
+    for name, what in (("results", "tables"), ("models", "models"), ("figures", "figures")):
+        print(f"{what:8} {directory / name}")
+
+
+def render_ledger(path: Path, *, synthetic: bool) -> str:
+    """The claims table as text, as wide as the terminal."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="The article's claims", title_justify="left", pad_edge=False, show_lines=True)
+    for name, ratio in (("section", 1), ("claim", 6), ("published", 3), ("reproduced", 7), ("verdict", 3)):
+        table.add_column("§" if name == "section" else name, ratio=None if ratio == 1 else ratio)
+    rows = read_table(path)
+    for row in rows.itertuples():
+        table.add_row(str(row.section), row.sentence, row.published, row.reproduced, row.verdict)
+    width = max(100, min(shutil.get_terminal_size((140, 24)).columns, 160))
+    console = Console(width=width, highlight=False)
+    with console.capture() as capture:
+        console.print(table)
+        if synthetic:
+            console.print("Synthetic demo data: a verdict here says whether the pipeline finds what was planted, "
+                          "nothing about Neanderthals.")  # fmt: skip
+    return capture.get()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
