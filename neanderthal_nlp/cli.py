@@ -418,7 +418,6 @@ def embeddings(
 ) -> None:
     """Embed the k-mers with Word2Vec and map them with UMAP and t-SNE."""
     from neanderthal_nlp import embeddings as maps
-    from neanderthal_nlp import kmers as bag
     from neanderthal_nlp import sequences
     from neanderthal_nlp.genome import open_genome
 
@@ -429,21 +428,8 @@ def embeddings(
     stage.say(f"Word2Vec on {len(table):,} windows")
     with open_genome(genome, cache=cache) as letters:
         model = maps.train_word2vec(sequences.Sentences(table, letters, k), seed=seed, workers=workers)
-    words = [word for word in bag.vocabulary(k) if word in model.wv]
-    vectors = maps.kmer_vectors(model, words)
-    result = pd.DataFrame({"kmer": words, "gc": maps.gc_of_kmers(words)})
-    tables = []
-    for method in ("umap", "tsne"):
-        xy = maps.project(vectors, method=method, seed=seed)
-        result[f"{method}_1"], result[f"{method}_2"] = xy.T
-        found = maps.cluster_map(xy, seed=seed)
-        if method == "umap":
-            result["cluster"] = found.labels
-        described = maps.describe_clusters(found, words)
-        described.insert(0, "map", method)
-        tables.append(described)
-    clusters = pd.concat(tables, ignore_index=True)
-    write_table(result, stage.results / "embeddings.tsv")
+    points, clusters = maps.map_kmers(model, seed=seed)
+    write_table(points, stage.results / "embeddings.tsv")
     write_table(clusters, stage.results / "clusters.tsv")
     with replacing(stage.models / "word2vec.kv") as part:
         model.wv.save_word2vec_format(str(part), binary=True)
@@ -482,10 +468,12 @@ def intersections(
     frame = intervals.match_naming(annotation.read_genes(genes), sizes)
     avoid = None if gaps is None else intervals.match_naming(intervals.read_bed(gaps), sizes)
     with open_genome(genome, cache=cache) as letters:
-        gc = gene_overlap.gc_tables(frame, letters)
+        bins = gene_overlap.genome_gc(letters)
+        gc = gene_overlap.tabulate_gc(frame, bins, letters)
     write_table(gc, stage.results / "gc.tsv")
-    contrast = gene_overlap.compare_gc(gc, rng=seed)
-    stage.say(f"GC content: genes {contrast['gc_genes']:.1%}, genome {contrast['gc_genome']:.1%}; {draws:,} draws")
+    gene_gc = gc.loc[gc["kind"] == "gene", "gc"].to_numpy()
+    contrast = gene_overlap.compare_gc(gene_gc, gene_overlap.overall_gc(bins))
+    stage.say(f"GC content: genes {contrast.gc_genes:.1%}, genome {contrast.gc_genome:.1%}; {draws:,} draws")
     test = gene_overlap.intersection_test(
         introgressed, frame, sizes, n_draws=draws, avoid=avoid, rng=np.random.default_rng(seed)
     )
@@ -498,7 +486,9 @@ def intersections(
         n_at_or_below=test.n_at_or_below,
         p=test.p_value,
         p_article=test.p_article,
-        **contrast,
+        **contrast._asdict(),
+        n_genes=len(frame),
+        ratio=test.ratio,
         draws=[int(count) for count in test.draws],
     )
     stage.say(f"{test.observed:,} intersections against {test.draws.mean():,.0f} on average; "

@@ -20,7 +20,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import EngFormatter, FixedLocator, Formatter, FuncFormatter, MaxNLocator, NullLocator
 
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.files import read_json, read_table, replacing
@@ -49,7 +49,8 @@ _STYLE = {
     "ytick.major.width": 0.6,
     "lines.linewidth": 1.2,
     "legend.fontsize": 6.5,
-    "legend.frameon": False,
+    "legend.framealpha": 0.85,
+    "legend.edgecolor": "none",
     "svg.fonttype": "none",  # text stays text: it can be searched, read aloud and edited
     "svg.hashsalt": "neanderthal_nlp",  # otherwise the ids in a file are random
 }
@@ -70,8 +71,19 @@ def _percent(fraction: float) -> str:
     return f"{100 * fraction:.1f} %"
 
 
-def _thousands(axis: Any) -> None:
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+def _kb(nt: float) -> str:
+    return f"{nt / 1000:,.0f}" if nt >= 10_000 else f"{nt / 1000:.3g}"
+
+
+def _count_axis(axis: Any, n_ticks: int, *, formatter: Formatter | None = None) -> None:
+    """Put ticks at whole numbers only, by default written with their thousands set apart."""
+    axis.set_major_locator(MaxNLocator(n_ticks, integer=True, min_n_ticks=1))
+    axis.set_major_formatter(formatter or FuncFormatter(lambda value, _: f"{value:,.0f}"))
+
+
+def _slots(rows: pd.DataFrame) -> tuple[float, float]:
+    """Limits of an axis with a bar per row, so that a few rows are not drawn as slabs."""
+    return -0.7, max(len(rows), 12) - 0.3
 
 
 def _emphasise(labels: Sequence[Any], words: Sequence[str]) -> None:
@@ -98,17 +110,17 @@ def plot_region_lengths(regions: pd.DataFrame, summary: Mapping[str, Any]) -> Fi
     figure = _figure(ONE_COLUMN, 65)
     axes = figure.subplots()
     axes.hist(kb, bins=list(edges), color=INTROGRESSED)
-    mean = summary["length_mean"] / 1000
-    axes.axvline(mean, color="black", linestyle="--", linewidth=0.9, label=f"mean {mean:,.0f} kb")
+    axes.axvline(summary["length_mean"] / 1000, color="black", linestyle="--", linewidth=0.9)
     axes.set(xscale="log", xlabel="Length of region (kb)", ylabel="Introgressed regions (count)")
     axes.xaxis.set_major_locator(FixedLocator([m * 10.0**e for e in range(-3, 6) for m in (1, 2, 5)]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
-    _thousands(axes.yaxis)
-    axes.legend()
-    span = f"{summary['length_min'] / 1000:,.0f} to {summary['length_max'] / 1000:,.0f} kb"
-    axes.set_title(f"n = {summary['n_introgressed']:,} introgressed regions, {span}")
+    _count_axis(axes.yaxis, 6)
+    axes.set_title(
+        f"n = {summary['n_introgressed']:,} introgressed regions\n"
+        f"{_kb(summary['length_min'])} to {_kb(summary['length_max'])} kb, "
+        f"mean {_kb(summary['length_mean'])} kb (dashed)"
+    )
     return figure
 
 
@@ -133,9 +145,8 @@ def plot_top_kmers(top: pd.DataFrame, windows: pd.DataFrame, *, predictive: Sequ
         axes.barh(range(len(rows)), rows["count"], color=color)
         axes.set_yticks(range(len(rows)), rows["kmer"], family=_MONOSPACED)
         _emphasise(axes.get_yticklabels(), predictive)
-        axes.invert_yaxis()
-        axes.xaxis.set_major_formatter(EngFormatter())
-        axes.set(xlabel="Occurrences (count)")
+        _count_axis(axes.xaxis, 6, formatter=EngFormatter())
+        axes.set(xlabel="Occurrences (count)", ylim=_slots(rows)[::-1])
         axes.set_title(f"{label.capitalize()}, n = {(windows['label'] == code).sum():,} windows")
     return figure
 
@@ -168,10 +179,11 @@ def plot_training_curve(history: pd.DataFrame) -> Figure:
         markerfacecolor="none",
         markeredgecolor=PREDICTIVE,
         markeredgewidth=1.5,
+        clip_on=False,
         label=f"best epoch, {best['epoch']:.0f}",
     )
-    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
-    axes.set(xlabel="Epoch", ylabel="Accuracy (%)")
+    _count_axis(axes.xaxis, 8)
+    axes.set(xlabel="Epoch", ylabel="Accuracy (%)", xlim=(0.5, len(history) + 0.5))
     axes.legend(loc="best")
     axes.set_title(
         f"Best epoch {best['epoch']:.0f} of {len(history):,}: "
@@ -217,20 +229,16 @@ def plot_confusion(evaluation: pd.DataFrame, *, model: str, name: str, protocol:
     """
     protocol, metrics = _metrics(evaluation, model, protocol)
     counts = np.array([int(metrics[cell].value) for cell in ("tn", "fp", "fn", "tp")]).reshape(2, 2)
-    percentages = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    totals = counts.sum(axis=1, keepdims=True)
+    shares = counts / np.maximum(totals, 1)
     figure = _figure(ONE_COLUMN, 75)
     axes = figure.subplots()
-    axes.pcolormesh(percentages, cmap="Blues", vmin=0, vmax=100, edgecolors="white", linewidth=1.5)
+    axes.pcolormesh(shares, cmap="Blues", vmin=0, vmax=1, edgecolors="white", linewidth=1.5)
     for row, column in np.ndindex(2, 2):
-        axes.text(
-            column + 0.5,
-            row + 0.5,
-            f"{counts[row, column]:,}\n{percentages[row, column]:.1f} %",
-            ha="center",
-            va="center",
-            fontsize=10,
-            color="white" if percentages[row, column] > 55 else "black",
-        )
+        share = _percent(shares[row, column]) if totals[row, 0] else "–"
+        color = "white" if shares[row, column] > 0.55 else "black"
+        font: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 10, "color": color}
+        axes.text(column + 0.5, row + 0.5, f"{counts[row, column]:,}\n{share}", **font)
     names = ("depleted", "introgressed")
     classes = [f"{label}\n(n = {row.sum():,})" for label, row in zip(names, counts, strict=True)]
     axes.set_yticks([0.5, 1.5], classes, rotation=90, va="center", ha="center", multialignment="center")
@@ -241,10 +249,10 @@ def plot_confusion(evaluation: pd.DataFrame, *, model: str, name: str, protocol:
     axes.invert_yaxis()
     axes.set(xlabel="Predicted class (count, and % of the true class)", ylabel="True class")
     accuracy = metrics["accuracy"]
-    interval = f"95 % interval {100 * accuracy.low:.1f} to {_percent(accuracy.high)}"
+    interval = f" (95 % interval {100 * accuracy.low:.1f} to {_percent(accuracy.high)})"
     figure.suptitle(
         f"{name}, n = {counts.sum():,} test windows, split “{protocol}”\n"
-        f"accuracy {_percent(accuracy.value)} ({interval})",
+        f"accuracy {_percent(accuracy.value)}{'' if np.isnan(accuracy.low) else interval}",
         fontsize=7,
         x=0.01,
         ha="left",
@@ -285,10 +293,10 @@ def plot_importances(
         axes.spines["bottom"].set_visible(False)
         axes.tick_params(axis="x", length=0)
         axes.set_ylabel(label)
-        text = f"lines: standard deviation over {repeats}"
+        text = f"lines: standard deviation over {repeats}" if rows[column].notna().any() else "not computed"
         axes.text(1, 0.97, text, transform=axes.transAxes, ha="right", va="top", fontsize=6.5)
     panels[1].set_xticks(range(len(rows)), rows["kmer"], rotation=90, family=_MONOSPACED, fontsize=6)
-    panels[1].set_xlim(-0.8, len(rows) - 0.2)
+    panels[1].set_xlim(_slots(rows))
     panels[1].set_xlabel("k-mer, by impurity importance")
     _emphasise(panels[1].get_xticklabels(), predictive)
     panels[0].set_title(
@@ -324,8 +332,7 @@ def plot_gene_lists(genes: pd.DataFrame, *, n_shown: int = 20) -> Figure:
             if value > 0.5:
                 axes.text(0.01, at, gene, va="center", fontsize=5.5, color="white")
         axes.set_yticks(range(len(rows)), rows["Gene_Symbol"], style="italic")
-        axes.invert_yaxis()
-        axes.set(xlabel="Probability of introgression, Prob_1", xlim=(0, 1.1))
+        axes.set(xlabel="Probability of introgression, Prob_1", xlim=(0, 1.1), ylim=_slots(rows)[::-1])
         axes.set_title(f"The {len(rows)} {title}")
         axes.set_xticks(np.linspace(0, 1, 6))
     predicted = int((genes["Predict"] == 1).sum())
@@ -386,21 +393,25 @@ def plot_embedding(
     x, y = points[f"{method}_1"], points[f"{method}_2"]
     for cluster, tint in enumerate(_TINTS):
         inside = points["cluster"] == cluster
-        label = f"UMAP cluster {cluster} (n = {inside.sum():,})"
-        axes.scatter(x[inside], y[inside], s=130, color=tint, linewidth=0, label=label)
+        if inside.any():
+            label = f"UMAP cluster {cluster} (n = {inside.sum():,})"
+            axes.scatter(x[inside], y[inside], s=130, color=tint, linewidth=0, label=label)
+    axes.margins(0.07)
     letters = int(points["kmer"].str.len().max())
     colors = ListedColormap(colormaps["plasma"](np.linspace(0, 0.78, letters + 1)))
     norm = BoundaryNorm((np.arange(letters + 2) - 0.5) * 100 / letters, letters + 1)
-    _print_kmers(axes, x, y, points["kmer"], colors(norm(100 * points["gc"])), predictive)
+    _print_kmers(axes, x, y, points["kmer"], np.asarray(colors(norm(100 * points["gc"]))), predictive)
     axes.set(xlabel=f"{name} 1 (arbitrary units)", ylabel=f"{name} 2 (arbitrary units)", xticks=[], yticks=[])
     axes.legend(loc="best", markerscale=0.7)
     axes.set_title(f"{name} of the Word2Vec vectors of {len(points):,} k-mers")
     bar = figure.colorbar(ScalarMappable(norm, colors), ax=axes, shrink=0.6, aspect=30)
     bar.set_ticks([100 * count / letters for count in range(letters + 1)])
+    bar.minorticks_off()
     bar.set_label("GC content of k-mer (%)")
     rows = clusters[clusters["map"] == method]
     number, width = rows["n_clusters_by_silhouette"].iloc[0], rows["silhouette"].iloc[0]
-    lines = [f"Two clusters of the {name} map: silhouette {width:.2f}, widest for {number}."]
+    evidence = "not defined" if np.isnan(width) else f"{width:.2f}, widest for {number} clusters"
+    lines = [f"The {name} map in two clusters: silhouette {evidence}."]
     _caption(figure, "\n".join([*lines, *(_describe(row) for row in rows.itertuples())]))
     return figure
 
@@ -432,10 +443,8 @@ def plot_gc_content(gc: pd.DataFrame, summary: Mapping[str, Any]) -> Figure:
         axes.hist(values, bins=list(edges), weights=weights, histtype="step", color=color, label=label)
         axes.axvline(100 * summary[mean], color=color, linestyle="--", linewidth=0.9)
     axes.set(xlabel="GC content (%)", ylabel="Share of genes or bins (%)")
-    axes.legend(loc="upper right", frameon=True, edgecolor="none", framealpha=0.8)
-    axes.set_title(
-        f"Mean GC content (dashed): genes {_percent(summary['gc_genes'])}, genome {_percent(summary['gc_genome'])}"
-    )
+    axes.legend(loc="upper right")
+    axes.set_title(f"Mean (dashed): genes {_percent(summary['gc_genes'])}, genome {_percent(summary['gc_genome'])}")
     return figure
 
 
@@ -461,9 +470,8 @@ def plot_intersections(test: Mapping[str, Any]) -> Figure:
     )
     axes.axvline(test["observed"], color=INTROGRESSED, label=f"introgressed: {test['observed']:,}")
     axes.set(xlabel="Intersections of regions with genes (count)", ylabel="Draws (count)")
-    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
-    _thousands(axes.xaxis)
+    _count_axis(axes.xaxis, 5)
+    _count_axis(axes.yaxis, 6)
     axes.legend(loc="best")
     axes.set_title(
         f"p = {test['p']:.3g}: {test['n_at_or_below']:,} of {test['n_draws']:,} draws at or below observed\n"

@@ -96,6 +96,68 @@ def overall_gc(bins: pd.DataFrame) -> float:
     return float((bins["gc"] * bins["n_called"]).sum() / n_called) if n_called else np.nan
 
 
+def tabulate_gc(genes: pd.DataFrame, bins: pd.DataFrame, genome: Genome, *, min_called: float = 0.5) -> pd.DataFrame:
+    """Put GC content of genes and genome side by side, as the article's figure shows them.
+
+    Parameters
+    ----------
+    genes : DataFrame
+        `chrom`, `start`, `end`, 0-based half-open; those with an N, or on chromosomes that the genome lacks, are
+        left out, as the article's gene sequences were.
+    bins : DataFrame
+        What `genome_gc` gives for the same genome.
+    genome : Genome
+    min_called : float
+        Share of called letters below which a bin is left out.
+
+    Returns
+    -------
+    DataFrame
+        `kind` ("gene" or "genome"), `chrom`, `start`, `end`, `gc`.
+    """
+    known = genes[genes["chrom"].isin(list(genome.chromsizes))]
+    gaps = pd.concat([genome.gaps(chrom) for chrom in known["chrom"].unique()] or [known[["chrom", "start", "end"]]])
+    known = known[count_overlaps(known, gaps) == 0]
+    full = bins[bins["n_called"] >= min_called * (bins["end"] - bins["start"])]
+    columns = ["kind", "chrom", "start", "end", "gc"]
+    return pd.concat(
+        [known.assign(kind="gene", gc=gc_content(known, genome))[columns], full.assign(kind="genome")[columns]],
+        ignore_index=True,
+    )
+
+
+class GCContrast(NamedTuple):
+    """GC content of genes (mean over genes) and genome (all called letters), and their difference with its
+    95 % interval, all as shares.
+    """
+
+    gc_genes: float
+    gc_genome: float
+    gc_difference: float
+    gc_difference_low: float
+    gc_difference_high: float
+
+
+def compare_gc(gene_gc: np.ndarray, genome_share: float) -> GCContrast:
+    """Compare the mean GC content of genes with the genome's.
+
+    The interval is the normal one of a mean over independent genes; the genome's share is not a sample and
+    adds nothing to it.
+
+    Parameters
+    ----------
+    gene_gc : ndarray of float, shape (n_genes,)
+        GC share per gene; NaN is left out.
+    genome_share : float
+        GC share of the genome (`overall_gc`).
+    """
+    values = gene_gc[~np.isnan(gene_gc)]
+    mean = float(values.mean()) if len(values) else np.nan
+    error = float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else np.nan
+    difference = mean - genome_share
+    return GCContrast(mean, genome_share, difference, difference - 1.96 * error, difference + 1.96 * error)
+
+
 class IntersectionTest(NamedTuple):
     """How often introgressed regions overlap genes, against depleted regions drawn at random.
 

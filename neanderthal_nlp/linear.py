@@ -78,7 +78,7 @@ def scores(model: Any, X: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    ndarray of float64, shape (n,)
+    ndarray of float, shape (n,)
         Logistic regression: probability of being introgressed. SVM: signed distance from the plane, in units
         of the margin. Naive Bayes: log-odds, because with some 10,000 words a window more than half of its
         probabilities are 1 to the last bit, and ranking by them (AUROC) is lost.

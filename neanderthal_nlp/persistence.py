@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import skops.io
-from skops.io.exceptions import UntrustedTypesFoundException
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import MultinomialNB
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
+from skops.io.exceptions import UntrustedTypesFoundException
 
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.files import replacing

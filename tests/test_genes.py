@@ -63,7 +63,8 @@ def short_genepred(rows):
 
 def gtf(rows, feature="gene"):
     return [
-        f'{c}\tsource\t{feature}\t{s + 1}\t{e}\t.\t{d}\t.\tgene_id "ENSG{i}"; transcript_id "T{i}"; gene_name "{n}"; level 2;'
+        f"{c}\tsource\t{feature}\t{s + 1}\t{e}\t.\t{d}\t.\t"
+        f'gene_id "ENSG{i}"; transcript_id "T{i}"; gene_name "{n}"; level 2;'
         for i, (c, s, e, n, d) in enumerate(rows)
     ]
 
@@ -133,13 +134,16 @@ rows_strategy = st.lists(
 )
 
 
-@given(rows=rows_strategy, form=st.sampled_from(sorted(set(FORMS) - {"GTF without genes"})))
-@settings(deadline=None, max_examples=150)
+@given(rows=rows_strategy, form=st.sampled_from(sorted(set(FORMS) - {"GTF without genes", "refFlat"})))
+@settings(deadline=None, max_examples=60)
 def test_round_trip(tmp_path_factory, rows, form):
     frame = read_genes(write(tmp_path_factory.mktemp("genes") / "x", FORMS[form](rows)))
+    if form == "regions":
+        assert tuples(frame) == [(*row[:4], ".") for row in rows]
+        return
     unique = {}
     for row in rows:
-        unique.setdefault(row[:4], (*row[:4], "." if form == "regions" else row[4]))
+        unique.setdefault(row[:4], row)
     assert tuples(frame) == list(unique.values())
 
 
@@ -235,7 +239,7 @@ def test_the_articles_genes(article):
     lines = (article / "gene_ids.txt").read_text().splitlines()
     assert len(lines) == 21_503
     back = frame["chrom"] + ":" + (frame["start"] + 1).astype(str) + "-" + frame["end"].astype(str)
-    assert list(back + "\t" + frame["gene_symbol"]) == list(dict.fromkeys(lines))
+    assert list(back + "\t" + frame["gene_symbol"]) == lines
 
 
 class StubGenome:
@@ -394,7 +398,7 @@ def test_read_predictions(tmp_path):
     for newline, compress in (("\n", False), ("\r\n", True)):
         table = read_predictions(write(tmp_path / "x", lines, newline=newline, compress=compress))
         assert tuples(table) == [("chr1:1-9", "NA", 1.0, 0.032, 0.968), ("chr1:2-9", "nan", 0.0, 1.0, 0.0)]
-        assert (table.dtypes.iloc[2:] == float).all()
+        assert [dtype.kind for dtype in table.dtypes.iloc[2:]] == ["f", "f", "f"]
     for bad, message in (
         ([*lines, "chr1:1-9\tA\tx\t0\t1"], "line 4: found 'x'"),
         ([*lines, "chr1:1-9\tA\t0\tnan\t1"], "line 4: found 'nan'"),

@@ -1,0 +1,300 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+from neanderthal_nlp import network
+from neanderthal_nlp.errors import InputError
+from neanderthal_nlp.network import build_mlp, load_mlp, predict_mlp, train_mlp
+
+N_FEATURES = 8
+N_ROWS, N_TRAIN = 200, 160
+COLUMNS = ["epoch", "binary_accuracy", "loss", "val_binary_accuracy", "val_loss"]
+
+
+def make_rows(seed=0):
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, 2, N_ROWS)
+    X = rng.poisson(3, (N_ROWS, N_FEATURES)).astype(np.int32)
+    X[:, 0] += 2 * y
+    return X, y
+
+
+def make_model(seed=1):
+    """The article's model, narrow and in a hurry: its validation accuracy rises and falls within few epochs."""
+    model = build_mlp(N_FEATURES, hidden_units=6, seed=seed)
+    optimizer = keras.optimizers.SGD(0.05, momentum=0.9, name="sgd")
+    model.compile(optimizer=optimizer, loss="binary_crossentropy", metrics=["binary_accuracy"])
+    return model
+
+
+def train(directory, *, model=None, epochs=5, seed=3, rows=None, **options):
+    X, y = make_rows() if rows is None else rows
+    model = make_model() if model is None else model
+    return train_mlp(model, X, y, directory=directory, epochs=epochs, seed=seed, verbose=0, **options)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A training that nothing disturbed: its history and its folder."""
+    directory = tmp_path_factory.mktemp("whole")
+    return train(directory), directory
+
+
+def assert_same_history(history, expected):
+    pd.testing.assert_frame_equal(history, expected, rtol=1e-5)
+
+
+def assert_best_is_saved(directory, history):
+    """`network.keras` is the first epoch of the highest validation accuracy, by its accuracy and its loss."""
+    X, y = make_rows()
+    best = history.loc[history["val_binary_accuracy"].idxmax()]
+    measured = load_mlp(directory / "network.keras").evaluate(
+        X[N_TRAIN:].astype(np.float32), y[N_TRAIN:], verbose=0, return_dict=True
+    )
+    assert measured["binary_accuracy"] == pytest.approx(best["val_binary_accuracy"], rel=1e-6)
+    assert measured["loss"] == pytest.approx(best["val_loss"], rel=1e-4)
+
+
+def assert_complete(directory, history, expected):
+    assert_same_history(history, expected)
+    assert_same_history(pd.read_csv(directory / "history.csv"), expected)
+    assert_best_is_saved(directory, history)
+
+
+def copy_folder(source, target):
+    """Copy a folder of results, whose files the test may then damage."""
+    for path in source.rglob("*"):
+        if path.is_file():
+            copy = target / path.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(path.read_bytes())
+    return target
+
+
+def halve(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+# The model
+
+
+def test_hyperparameters_are_the_articles():
+    model = build_mlp(1024)
+    hidden, output = model.layers
+    assert (hidden.units, hidden.activation.__name__) == (3000, "sigmoid")
+    assert isinstance(hidden.kernel_regularizer, keras.regularizers.L1)
+    assert float(hidden.kernel_regularizer.l1) == pytest.approx(0.00001)
+    assert hidden.bias_regularizer is None
+    assert output.kernel_regularizer is None
+    assert (output.units, output.activation.__name__) == (1, "sigmoid")
+    assert [weights.shape for weights in model.weights] == [(1024, 3000), (3000,), (3000, 1), (1,)]
+    assert type(model.optimizer) is keras.optimizers.SGD
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.0001)
+    assert (model.optimizer.momentum, model.optimizer.nesterov) == (0.9, False)
+    compiled = model.get_compile_config()
+    assert (compiled["loss"], compiled["metrics"]) == ("binary_crossentropy", ["binary_accuracy"])
+    defaults = train_mlp.__kwdefaults__
+    assert (defaults["epochs"], defaults["batch_size"], defaults["validation_split"]) == (200, 32, 0.2)
+
+
+def test_seed_decides_the_weights_and_nothing_else_does():
+    first = build_mlp(N_FEATURES, hidden_units=5, seed=1).get_weights()
+    keras.utils.set_random_seed(99)
+    again = build_mlp(N_FEATURES, hidden_units=5, seed=1).get_weights()
+    other = build_mlp(N_FEATURES, hidden_units=5, seed=2).get_weights()
+    for a, b in zip(first, again, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert not np.array_equal(first[0], other[0])
+    assert not np.array_equal(first[2], other[2])
+
+
+def test_building_draws_nothing_from_the_global_generator():
+    np.random.seed(5)  # noqa: NPY002 (the global state is what must not change)
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    build_mlp(N_FEATURES, hidden_units=5)
+    np.testing.assert_array_equal(before, np.random.get_state()[1])  # noqa: NPY002
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def train_by_hand(weights, X, y, order):
+    """One epoch of SGD with momentum on cross-entropy and the L1 penalty, in NumPy."""
+    weights = [w.astype(np.float64) for w in weights]
+    velocity = [np.zeros_like(w) for w in weights]
+    for start in range(0, len(order), 32):
+        x, t = X[order[start : start + 32]], y[order[start : start + 32], None]
+        hidden = sigmoid(x @ weights[0] + weights[1])
+        delta = (sigmoid(hidden @ weights[2] + weights[3]) - t) / len(x)
+        back = delta @ weights[2].T * hidden * (1 - hidden)
+        gradients = [x.T @ back + 1e-5 * np.sign(weights[0]), back.sum(0), hidden.T @ delta, delta.sum(0)]
+        for i, gradient in enumerate(gradients):
+            velocity[i] = 0.9 * velocity[i] - 1e-4 * gradient
+            weights[i] += velocity[i]
+    return weights
+
+
+def test_training_is_the_articles_in_numpy(tmp_path):
+    X, y = make_rows()
+    model = build_mlp(N_FEATURES, hidden_units=6, seed=1)
+    before = model.get_weights()
+    train(tmp_path, model=model, epochs=1)
+    order = np.random.default_rng([3, 0]).permutation(N_TRAIN)
+    for trained, expected, start in zip(
+        model.get_weights(), train_by_hand(before, X, y, order), before, strict=True
+    ):
+        # float32 holds a weight of 1 to 6e-8; compare what training changed.
+        np.testing.assert_allclose(trained - start, expected - start, rtol=1e-3, atol=3e-7)
+        assert np.abs(expected - start).max() > 1e-5
+
+
+# The training
+
+
+def test_history_and_best_epoch(whole):
+    history, directory = whole
+    assert list(history.columns) == COLUMNS
+    assert history["epoch"].tolist() == [1, 2, 3, 4, 5]
+    assert history["loss"].iloc[-1] < history["loss"].iloc[0]
+    assert history["val_binary_accuracy"].max() > 0.6
+    assert_complete(directory, history, history)
+    assert sorted(path.name for path in directory.iterdir()) == [
+        "backup", "fingerprint.json", "history.csv", "network.keras",
+    ]  # fmt: skip
+
+
+def test_first_of_equal_epochs_is_kept(tmp_path):
+    # Labels that are all the same are learnt at once: every epoch validates with accuracy 1.
+    X, _ = make_rows()
+    history = train(tmp_path, rows=(X, np.ones(N_ROWS, dtype=int)), epochs=3)
+    assert history["val_binary_accuracy"].nunique() == 1
+    assert int(load_mlp(tmp_path / "network.keras").optimizer.iterations) == N_TRAIN // 32
+
+
+def test_validation_rows_are_the_last_ones(tmp_path):
+    X, y = make_rows()
+    y = np.concatenate([np.ones(N_TRAIN, dtype=int), np.zeros(N_ROWS - N_TRAIN, dtype=int)])
+    history = train(tmp_path, rows=(X, y), epochs=2)
+    assert history["binary_accuracy"].iloc[-1] == 1
+    assert history["val_binary_accuracy"].iloc[-1] == 0
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.uint8, np.float64, "memmap"])
+def test_any_number_type_gives_the_same_history(kind, whole, tmp_path):
+    X, y = make_rows()
+    if kind == "memmap":
+        np.save(tmp_path / "kmers.npy", X)
+        X = np.load(tmp_path / "kmers.npy", mmap_mode="r")
+    else:
+        X, y = X.astype(kind), y.astype(kind)
+    # The rows are the same ones, so the training is the same one, and complete.
+    directory = copy_folder(whole[1], tmp_path / "copy")
+    before = (directory / "network.keras").stat().st_mtime_ns
+    assert_same_history(train(directory, rows=(X, y)), whole[0])
+    assert (directory / "network.keras").stat().st_mtime_ns == before
+
+
+def test_same_seed_same_history_from_any_model_state(whole, tmp_path):
+    model = make_model()
+    model.set_weights([w + 1 for w in model.get_weights()])
+    assert_same_history(train(tmp_path, model=model), whole[0])
+
+
+def test_another_seed_shuffles_otherwise(whole, tmp_path):
+    history = train(tmp_path, seed=4, epochs=1)
+    assert history["loss"].iloc[0] != pytest.approx(whole[0]["loss"].iloc[0], rel=1e-4)
+
+
+def test_verbose_prints_a_line_an_epoch(tmp_path, capsys):
+    X, y = make_rows()
+    train_mlp(make_model(), X, y, directory=tmp_path, epochs=2)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["epoch 1/2", "epoch 2/2"]
+
+
+def test_completed_training_is_not_run_again(whole, tmp_path, monkeypatch):
+    directory = copy_folder(whole[1], tmp_path)
+    model = make_model()
+    monkeypatch.setattr(type(model), "fit", lambda *_, **__: pytest.fail("trained again"))
+    pd.testing.assert_frame_equal(train(directory, model=model), whole[0], check_exact=True)
+    assert_best_is_saved(directory, whole[0])
+
+
+# Going on after a kill
+
+SCRIPT = """
+import sys
+sys.path.insert(0, sys.argv[2])
+from test_network import train
+train(sys.argv[1], epochs=40)
+"""
+
+
+def test_kill_9_is_resumed(tmp_path):
+    killed, undisturbed = tmp_path / "killed", tmp_path / "undisturbed"
+    script = [sys.executable, "-c", SCRIPT, str(killed), os.path.dirname(__file__)]
+    process = subprocess.Popen(script, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    log = killed / "history.csv"
+    try:
+        deadline = time.monotonic() + 120
+        while not log.exists() or len(log.read_text().splitlines()) < 4:
+            assert process.poll() is None, process.stderr.read().decode()
+            assert time.monotonic() < deadline, "no epoch was finished"
+            time.sleep(0.005)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    done = pd.read_csv(log)
+    assert 3 <= len(done) < 40
+
+    resumed = train(killed, epochs=40)
+    assert resumed["epoch"].tolist() == list(range(1, 41))
+    pd.testing.assert_frame_equal(resumed.iloc[: len(done) - 1], done.iloc[:-1], check_exact=True)
+    assert_complete(killed, resumed, train(undisturbed, epochs=40))
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing in the program may catch it."""
+
+
+def kill_at(monkeypatch, moment, *, name, after):
+    """Stop the process, as it were, before or after the n-th time that a file is moved into its place."""
+    moves = []
+    real = os.replace
+
+    def replace(source, target):
+        moves.append(target)
+        if after:
+            real(source, target)
+        if len(moves) == moment:
+            raise Killed
+        if not after:
+            real(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    return moves
+
+
+@pytest.fixture(scope="module")
+def moves(tmp_path_factory):
+    """The files that a training of three epochs moves into their places, in their order."""
+    with pytest.MonkeyPatch.context() as patch:
+        found = kill_at(patch, 0, name=None, after=True)
+        train(tmp_path_factory.mktemp("moves"), epochs=3)
+    return [os.path.basename(path) for path in found]
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory):
+    return train(tmp_path_factory.mktemp("three"), epochs=3)
