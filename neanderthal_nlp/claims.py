@@ -55,7 +55,7 @@ class Results:
         """One metric of one model, from `evaluation.tsv`."""
         table = self["evaluation.tsv"]
         row = table[(table["model"] == model) & (table["protocol"] == protocol) & (table["metric"] == metric)]
-        return Interval(*(pd.to_numeric(row[name]).item() for name in ("value", "low", "high")))
+        return Interval(*(row[name].item() for name in ("value", "low", "high")))
 
     def inputs(self) -> set[str]:
         """Kinds of input this run had."""
@@ -205,6 +205,8 @@ def _four_in_at_rich(results: Results) -> Measurement:
 
 def _umap_clusters(results: Results) -> pd.DataFrame:
     table = results["clusters.tsv"]
+    # A column without any entry reads as one of missing numbers.
+    table = table.assign(predictive_kmers=table["predictive_kmers"].fillna("").astype(str))
     return table[table["map"] == "umap"].sort_values("cluster")
 
 

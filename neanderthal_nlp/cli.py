@@ -7,6 +7,7 @@ them in order.
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import sys
 import threading
@@ -256,7 +257,6 @@ def network(
     seed: Seed = 1,
 ) -> None:
     """Train the multilayer perceptron; goes on where a killed training stopped."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from neanderthal_nlp import evaluation
     from neanderthal_nlp import network as mlp
 
@@ -271,7 +271,7 @@ def network(
     best = mlp.load_mlp(training / "network.keras")
     scores = mlp.predict_mlp(best, counts[parts.test])
     with replacing(stage.models / "network.keras") as part:
-        part.write_bytes((training / "network.keras").read_bytes())
+        shutil.copyfile(training / "network.keras", part)
     write_table(history, stage.results / "history.tsv")
     write_predictions(
         stage.results / "predictions/network.tsv", parts.test, labels[parts.test], {"network": (scores, 0.5)}
@@ -279,7 +279,7 @@ def network(
     stage.record(
         stage.models / "network.json", {"counts": stage.results / "kmers.npy"}, {"epochs": epochs, "seed": seed}
     )
-    mlp.clear_training(training)
+    shutil.rmtree(training)
     accuracy = np.mean((scores > 0.5) == labels[parts.test])
     stage.say(
         f"{epochs} epochs; accuracy on {len(scores):,} test windows {accuracy:.1%} (best of the epochs by validation)"
@@ -537,6 +537,7 @@ def _end_with_the_run() -> None:
 def main() -> None:
     """Run the command line; bad input ends it with one line on standard error and status 2."""
     _end_with_the_run()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's remarks on the machine are not the user's
     name = next((word for word in sys.argv[1:] if not word.startswith("-")), "neanderthal-nlp")
     try:
         app()

@@ -14,9 +14,7 @@ it means: letters outside the loci stay as they are. Coordinates are 0-based hal
 """
 
 import gzip
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
 from types import MappingProxyType
@@ -29,8 +27,9 @@ import pysam
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-from .errors import InputError
-from .parameters import MIN_REGION_LENGTH
+from neanderthal_nlp.errors import InputError
+from neanderthal_nlp.files import replacing, write_bed
+from neanderthal_nlp.parameters import MIN_REGION_LENGTH
 
 MEGABASES = (8.0, 7.0, 6.2, 5.5, 4.9, 4.3, 3.7, 3.2)
 CHROMSIZES: Mapping[str, int] = MappingProxyType({f"chr{i}": int(mb * 1e6) for i, mb in enumerate(MEGABASES, 1)})
@@ -48,9 +47,9 @@ REFGENE_COLUMNS = (
 """Columns of UCSC's refGene table, in file order."""
 
 _GC_LEVELS = np.linspace(0.28, 0.62, 69)
-# Human dinucleotides, observed over expected (rows: first letter, columns: second, ACGT). CG is lower and AA, TT are
-# higher than in human letters because the point mutations of the repeats dilute both.
-_EXCESS = np.array([[1.2, 0.82, 1.16, 0.87], [1.22, 1.24, 0.16, 1.16], [0.98, 1, 1.24, 0.82], [0.7, 0.98, 1.22, 1.2]])
+# Human dinucleotides, observed over expected (rows: first letter, columns: second, ACGT). CG is set lower because the
+# point mutations of the repeats make some.
+_EXCESS = np.array([[1.15, 0.82, 1.16, 0.87], [1.22, 1.24, 0.13, 1.16], [0.98, 1, 1.24, 0.82], [0.7, 0.98, 1.22, 1.15]])
 _LOCUS_TILT = np.array([[1.09, 1, 1, 1], [1.06, 1, 1, 1], [1, 1, 1, 1], [1, 1, 1.06, 1.09]])
 _LOCUS_GC = -0.012
 _LOCUS_PREFERENCE = 13.0
@@ -147,7 +146,7 @@ def make_demo(
 
 
 def write_demo(
-    directory: str | os.PathLike[str],
+    directory: str | Path,
     *,
     seed: int = 0,
     n_regions: int = 1200,
@@ -171,36 +170,19 @@ def write_demo(
     demo = make_demo(seed=seed, n_regions=n_regions, n_genes=n_genes, chromsizes=chromsizes, **dials)
     counts = {"n_chromosomes": len(demo.chromosomes), "total": sum(map(len, demo.chromosomes.values()))}
     readme = README.format(seed=seed, n_regions=n_regions, n_genes=n_genes, **counts, **dials)
-    folder = Path(directory)
-    folder.mkdir(parents=True, exist_ok=True)
-    files = zip(
-        ("genome", "introgressed", "genes", "readme"),
-        ("genome.fa.gz", "introgressed.bed", "refGene.txt.gz", "README.txt"),
-        strict=True,
-    )
-    paths = {key: folder / name for key, name in files}
-    with _replacing(paths["genome"]) as part, pysam.BGZFile(str(part), "wb", None) as file:
+    keys = ("genome", "introgressed", "genes", "readme")
+    names = ("genome.fa.gz", "introgressed.bed", "refGene.txt.gz", "README.txt")
+    paths = {key: Path(directory) / name for key, name in zip(keys, names, strict=True)}
+    with replacing(paths["genome"]) as part, pysam.BGZFile(str(part), "wb", None) as file:
         for chrom, letters in demo.chromosomes.items():
             file.write(_to_fasta(chrom, letters))
-    for key, content in (
-        ("introgressed", _to_tsv(demo.introgressed)),
-        ("genes", gzip.compress(_to_tsv(demo.genes), mtime=0)),
-        ("readme", readme.encode()),
-    ):
-        with _replacing(paths[key]) as part:
-            part.write_bytes(content)
+    write_bed(demo.introgressed, paths["introgressed"])
+    with replacing(paths["genes"]) as part:
+        rows = demo.genes.to_csv(sep="\t", header=False, index=False, lineterminator="\n")
+        part.write_bytes(gzip.compress(rows.encode(), mtime=0))
+    with replacing(paths["readme"]) as part:
+        part.write_text(readme, encoding="utf-8", newline="\n")
     return paths
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside `path`; rename it to `path` on success, remove it on failure."""
-    part = path.with_name(path.name + ".part")
-    try:
-        yield part
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _to_fasta(chrom: str, letters: NDArray[np.uint8], width: int = 60) -> bytes:
@@ -209,10 +191,6 @@ def _to_fasta(chrom: str, letters: NDArray[np.uint8], width: int = 60) -> bytes:
     lines[:, :width] = letters[:whole].reshape(-1, width)
     rest = letters[whole:].tobytes()
     return b">" + chrom.encode() + b"\n" + lines.tobytes() + (rest + b"\n" if rest else b"")
-
-
-def _to_tsv(frame: pd.DataFrame) -> bytes:
-    return frame.to_csv(sep="\t", header=False, index=False, lineterminator="\n").encode()
 
 
 def _check_arguments(
@@ -486,7 +464,7 @@ def _make_genes(landscapes: dict[str, _Landscape], n_genes: int, rng: np.random.
 
 def _draw_symbols(landscapes: list[_Landscape], n_symbols: int, rng: np.random.Generator) -> pd.DataFrame:
     """Draw genes whose centres favour GC-rich bins and keep off the gaps, which only long genes reach."""
-    weights = [np.exp(23 * (landscape.gc - MEAN_GC)) for landscape in landscapes]
+    weights = [np.exp(17 * (landscape.gc - MEAN_GC)) for landscape in landscapes]
     for landscape, weight in zip(landscapes, weights, strict=True):
         for start, end in landscape.gaps:
             weight[max(0, start // BIN - 1) : end // BIN + 2] = 0

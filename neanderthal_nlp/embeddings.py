@@ -7,6 +7,7 @@ measured: how many clusters a map supports, how large they are, and which letter
 
 from __future__ import annotations
 
+import warnings
 import zlib
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -195,7 +196,10 @@ def _umap(components: np.ndarray, seed: int) -> np.ndarray:
 
     neighbors = min(UMAP_NEIGHBORS, len(components) - 1)
     reducer = UMAP(n_neighbors=neighbors, min_dist=UMAP_MIN_DIST, n_components=2, random_state=seed, n_jobs=1)
-    return reducer.fit_transform(components)
+    with warnings.catch_warnings():
+        # UMAP lays out unconnected groups of points one by one; that they are unconnected is a result.
+        warnings.filterwarnings("ignore", "Graph is not fully connected", UserWarning)
+        return reducer.fit_transform(components)
 
 
 def _tsne(components: np.ndarray, seed: int) -> np.ndarray:

@@ -183,7 +183,7 @@ def plot_training_curve(history: pd.DataFrame) -> Figure:
         label=f"best epoch, {best['epoch']:.0f}",
     )
     _count_axis(axes.xaxis, 8)
-    axes.set(xlabel="Epoch", ylabel="Accuracy (%)", xlim=(0.5, len(history) + 0.5))
+    axes.set(xlabel="Epoch", ylabel="Accuracy (%)", xlim=(history["epoch"].min() - 0.5, history["epoch"].max() + 0.5))
     axes.legend(loc="best")
     axes.set_title(
         f"Best epoch {best['epoch']:.0f} of {len(history):,}: "
@@ -205,6 +205,27 @@ def _metrics(evaluation: pd.DataFrame, model: str, protocol: str | None) -> tupl
             f"{'' if protocol is None else f' under protocol {protocol}'}"
         )
     return str(protocol), metrics
+
+
+def _draw_matrix(axes: Axes, counts: np.ndarray) -> None:
+    """Draw counts, true class by predicted class, shaded by their share of the true class."""
+    totals = counts.sum(axis=1)
+    shares = counts / np.maximum(totals, 1)[:, None]
+    axes.pcolormesh(shares, cmap="Blues", vmin=0, vmax=1, edgecolors="white", linewidth=1.5)
+    for row, column in np.ndindex(2, 2):
+        share = _percent(shares[row, column]) if totals[row] else "–"
+        color = "white" if shares[row, column] > 0.55 else "black"
+        font: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 10, "color": color}
+        axes.text(column + 0.5, row + 0.5, f"{counts[row, column]:,}\n{share}", **font)
+    names = ("depleted", "introgressed")
+    axes.set_xticks([0.5, 1.5], names)
+    rows = [f"{name}\n(n = {total:,})" for name, total in zip(names, totals, strict=True)]
+    axes.set_yticks([0.5, 1.5], rows, rotation=90, va="center", ha="center", multialignment="center")
+    axes.tick_params(length=0)
+    axes.tick_params(axis="y", pad=8)
+    axes.spines[:].set_visible(False)
+    axes.invert_yaxis()
+    axes.set(xlabel="Predicted class (count, and % of the true class)", ylabel="True class")
 
 
 @_styled
@@ -229,25 +250,8 @@ def plot_confusion(evaluation: pd.DataFrame, *, model: str, name: str, protocol:
     """
     protocol, metrics = _metrics(evaluation, model, protocol)
     counts = np.array([int(metrics[cell].value) for cell in ("tn", "fp", "fn", "tp")]).reshape(2, 2)
-    totals = counts.sum(axis=1, keepdims=True)
-    shares = counts / np.maximum(totals, 1)
     figure = _figure(ONE_COLUMN, 75)
-    axes = figure.subplots()
-    axes.pcolormesh(shares, cmap="Blues", vmin=0, vmax=1, edgecolors="white", linewidth=1.5)
-    for row, column in np.ndindex(2, 2):
-        share = _percent(shares[row, column]) if totals[row, 0] else "–"
-        color = "white" if shares[row, column] > 0.55 else "black"
-        font: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 10, "color": color}
-        axes.text(column + 0.5, row + 0.5, f"{counts[row, column]:,}\n{share}", **font)
-    names = ("depleted", "introgressed")
-    classes = [f"{label}\n(n = {row.sum():,})" for label, row in zip(names, counts, strict=True)]
-    axes.set_yticks([0.5, 1.5], classes, rotation=90, va="center", ha="center", multialignment="center")
-    axes.set_xticks([0.5, 1.5], names)
-    axes.tick_params(length=0)
-    axes.tick_params(axis="y", pad=8)
-    axes.spines[:].set_visible(False)
-    axes.invert_yaxis()
-    axes.set(xlabel="Predicted class (count, and % of the true class)", ylabel="True class")
+    _draw_matrix(figure.subplots(), counts)
     accuracy = metrics["accuracy"]
     interval = f" (95 % interval {100 * accuracy.low:.1f} to {_percent(accuracy.high)})"
     figure.suptitle(
@@ -327,10 +331,10 @@ def plot_gene_lists(genes: pd.DataFrame, *, n_shown: int = 20) -> Figure:
     for axes, (title, rows, color) in zip(panels, lists, strict=True):
         axes.barh(range(len(rows)), rows["Prob_1"], color=color)
         for at, (gene, value) in enumerate(zip(rows["Gene"], rows["Prob_1"], strict=True)):
-            outside = f"{value:.3f}" if value > 0.5 else f"{value:.3f}  {gene}"
-            axes.text(value + 0.01, at, outside, va="center", fontsize=5.5)
-            if value > 0.5:
-                axes.text(0.01, at, gene, va="center", fontsize=5.5, color="white")
+            place = gene.rpartition("-")[0]  # chromosome and start: several genes may share a symbol
+            roomy = value > 0.45
+            axes.text(value + 0.01, at, f"{value:.3f}" + f"  {place}" * (not roomy), va="center", fontsize=5.5)
+            axes.text(0.01, at, place * roomy, va="center", fontsize=5.5, color="white")
         axes.set_yticks(range(len(rows)), rows["Gene_Symbol"], style="italic")
         axes.set(xlabel="Probability of introgression, Prob_1", xlim=(0, 1.1), ylim=_slots(rows)[::-1])
         axes.set_title(f"The {len(rows)} {title}")
@@ -425,10 +429,10 @@ def plot_gc_content(gc: pd.DataFrame, summary: Mapping[str, Any]) -> Figure:
     gc : DataFrame
         `kind` ("gene" or "genome", the latter bins of 100 kb) and `gc`, in [0, 1] (`gc.tsv`).
     summary : mapping
-        `gc_genes` and `gc_genome`, the means to mark (`intersections.json`).
+        `gc_genes`, mean over genes, and `gc_genome`, of the whole genome, to be marked (`intersections.json`).
     """
-    percent = 100 * gc["gc"].dropna()
-    edges = np.histogram_bin_edges(percent, bins=50)
+    known = gc.dropna(subset=["gc"])
+    edges = np.histogram_bin_edges(100 * known["gc"], bins=50)
     figure = _figure(ONE_COLUMN, 65)
     axes = figure.subplots()
     kinds = (
@@ -436,7 +440,7 @@ def plot_gc_content(gc: pd.DataFrame, summary: Mapping[str, Any]) -> Figure:
         ("gene", "genes", "gc_genes", INTROGRESSED),
     )
     for kind, name, mean, color in kinds:
-        values = percent[gc.loc[percent.index, "kind"] == kind]
+        values = 100 * known.loc[known["kind"] == kind, "gc"]
         weights = np.full(len(values), 100 / max(len(values), 1))
         label = f"{name} (n = {len(values):,})"
         axes.hist(values, bins=list(edges), weights=weights, histtype="stepfilled", alpha=0.3, color=color)
@@ -444,7 +448,9 @@ def plot_gc_content(gc: pd.DataFrame, summary: Mapping[str, Any]) -> Figure:
         axes.axvline(100 * summary[mean], color=color, linestyle="--", linewidth=0.9)
     axes.set(xlabel="GC content (%)", ylabel="Share of genes or bins (%)")
     axes.legend(loc="upper right")
-    axes.set_title(f"Mean (dashed): genes {_percent(summary['gc_genes'])}, genome {_percent(summary['gc_genome'])}")
+    axes.set_title(
+        f"GC content (dashed): genes {_percent(summary['gc_genes'])}, genome {_percent(summary['gc_genome'])}"
+    )
     return figure
 
 
@@ -488,10 +494,10 @@ class Recipe(NamedTuple):
 
 
 class _Result(NamedTuple):
-    """The stage that writes a results file and, of a table, the columns that are drawn."""
+    """The stage that writes a results file, and what is drawn of it: columns of a table, keys of a JSON."""
 
     stage: str
-    columns: Mapping[str, Any] | None = None
+    columns: Mapping[str, Any]
 
 
 _MAPS = {"points": "embeddings.tsv", "clusters": "clusters.tsv"}
@@ -515,13 +521,15 @@ FIGURES: Mapping[str, Recipe] = {
 """The article's figures by file name, in its order."""
 
 _RESULTS = {
-    "introgressed.bed": _Result("regions"),
-    "regions.json": _Result("regions"),
+    "introgressed.bed": _Result("regions", {}),
+    "regions.json": _Result(
+        "regions", dict.fromkeys(("n_introgressed", "length_min", "length_mean", "length_max"), float)
+    ),
     "windows.tsv": _Result("windows", {"label": int}),
     "top_kmers.tsv": _Result("kmers", {"label": str, "rank": int, "kmer": str, "count": int}),
     "history.tsv": _Result("network", {"epoch": int, "binary_accuracy": float, "val_binary_accuracy": float}),
     "evaluation.tsv": _Result(
-        "evaluate",
+        "evaluation",
         {"model": str, "protocol": str, "metric": str, "value": float, "low": float, "high": float},
     ),
     "importances.tsv": _Result(
@@ -540,7 +548,11 @@ _RESULTS = {
         | dict.fromkeys(("gc_mean", "gc_low", "gc_high", "silhouette"), float),
     ),
     "gc.tsv": _Result("intersections", {"kind": str, "gc": float}),
-    "intersections.json": _Result("intersections"),
+    "intersections.json": _Result(
+        "intersections",
+        {"draws": list, "p_article": str}
+        | dict.fromkeys(("observed", "n_draws", "n_at_or_below", "p", "gc_genes", "gc_genome"), float),
+    ),
 }
 
 
@@ -551,7 +563,13 @@ def _load(path: Path) -> Any:
         raise InputError(f"{path}: not found (expected the results file that stage {result.stage!r} writes)")
     if path.suffix == ".bed":
         return read_bed(path)
-    return read_json(path) if path.suffix == ".json" else read_table(path, result.columns)
+    if path.suffix == ".tsv":
+        return read_table(path, result.columns)
+    value = read_json(path)
+    missing = [key for key in result.columns if key not in value]
+    if missing:
+        raise InputError(f"{path}: no {', '.join(missing)} (found {', '.join(value)})")
+    return value
 
 
 def _stamp(figure: Figure, note: str) -> None:

@@ -104,6 +104,11 @@ def read_table(path: str | Path, columns: Mapping[str, Any] | None = None) -> pd
     columns : mapping of column name to dtype, optional
         Columns that must be there.
 
+    Returns
+    -------
+    DataFrame
+        An empty cell is NaN in a column of numbers and "" in one of text.
+
     Raises
     ------
     InputError
@@ -111,19 +116,17 @@ def read_table(path: str | Path, columns: Mapping[str, Any] | None = None) -> pd
     """
     is_gzip(path)
     try:
-        # Chromosomes may be named 1, 2, ..., and k-mers must never be read as missing values.
-        frame = pd.read_csv(path, sep="\t", dtype={"chrom": str, **(columns or {})}, keep_default_na=False,
-                            na_values={name: [""] for name in _numeric(columns)})  # fmt: skip
+        # Chromosomes may be named 1, 2, ..., and a gene or a k-mer may spell NA: only an empty cell is missing.
+        frame = pd.read_csv(
+            path, sep="\t", dtype={"chrom": str, **(columns or {})}, keep_default_na=False, na_values=[""]
+        )
     except (ValueError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a table of this package ({error})") from None
     missing = [name for name in columns or {} if name not in frame.columns]
     if missing:
         raise InputError(f"{path}: no column {', '.join(missing)} (found {', '.join(map(str, frame.columns))})")
-    return frame
-
-
-def _numeric(columns: Mapping[str, Any] | None) -> list[str]:
-    return [name for name, dtype in (columns or {}).items() if dtype is not str]
+    text = [name for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name])]
+    return frame.assign(**{name: frame[name].fillna("") for name in text})
 
 
 def write_json(value: Mapping[str, Any], path: str | Path) -> None:

@@ -8,6 +8,7 @@ import math
 import os
 import shutil
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ def train_mlp(
     batch_size: int = BATCH_SIZE,
     validation_split: float = VALIDATION_SPLIT,
     seed: int = SPLIT_SEED,
-    verbose: int = 2,
+    report: Callable[[str], object] | None = print,
 ) -> pd.DataFrame:
     """Train a network, keep the best epoch, and go on where an earlier call on the same training was stopped.
 
@@ -125,8 +126,8 @@ def train_mlp(
         Share of the rows, the last ones in their order, that is kept for validation as in `Model.fit`.
     seed : int
         Not negative. Of the shuffling; the initial weights have their own in `build_mlp`.
-    verbose : int
-        0 is silent, anything else prints one line an epoch.
+    report : callable, optional
+        Called with one line of text after each epoch.
 
     Returns
     -------
@@ -167,9 +168,11 @@ def train_mlp(
         ).history
         history.append({"epoch": epoch + 1, **{name: float(logs[name][0]) for name in METRICS}})
         _save_epoch(model, directory, history)
-        if verbose:
-            values = ", ".join(f"{name} {history[-1][name]:.4f}" for name in METRICS)
-            print(f"epoch {epoch + 1}/{epochs}: {values}", flush=True)
+        if report is not None:
+            last = history[-1]
+            report(
+                f"epoch {epoch + 1}/{epochs}: accuracy {last['binary_accuracy']:.4f}, validation {last[MONITOR]:.4f}"
+            )
     return _as_frame(history)
 
 
@@ -296,7 +299,8 @@ def _restore(model: keras.Model, directory: Path, fingerprint: dict[str, Any], *
 def _read_history(path: Path, *, n_epochs: int) -> _History:
     """Read the first `n_epochs` epochs of a history; empty where one of them is missing or damaged."""
     try:
-        history = pd.read_csv(path, nrows=n_epochs, float_precision="round_trip").astype(float)
+        # As text first: Python's float() is exact, pandas' own parser may miss the last bit.
+        history = pd.read_csv(path, nrows=n_epochs, dtype=str).map(float)
     except (OSError, ValueError):
         return []
     if list(history.columns) != ["epoch", *METRICS] or not np.isfinite(history.to_numpy()).all():

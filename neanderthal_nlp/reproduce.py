@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -86,6 +87,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _configure(arguments: argparse.Namespace) -> dict[str, Any]:
     """The profile with the command line's changes; paths become absolute."""
+    if arguments.cores < 1:
+        raise InputError(f"--cores {arguments.cores}: expected 1 or more")
     config = read_profile(arguments.profile)
     for setting in arguments.settings:
         key, sign, value = setting.partition("=")
@@ -104,15 +107,11 @@ def _configure(arguments: argparse.Namespace) -> dict[str, Any]:
                 raise InputError(f"--{name} {path}: no such file")
             config[name] = str(path)
     missing = [name for name in INPUTS if not config.get(name)]
-    if len(missing) == len(INPUTS) and config["synthetic"]:
-        return config
-    if missing:
+    if missing and not (config["synthetic"] and len(missing) == len(INPUTS)):
         raise InputError(f"--{', --'.join(missing)}: missing (genome, introgressed regions and genes are given "
                          "together; only the demo profile brings its own)")  # fmt: skip
-    if config["synthetic"] and getattr(arguments, "genome", None) is not None:
-        config["synthetic"] = False
-    if arguments.cores < 1:
-        raise InputError(f"--cores {arguments.cores}: expected 1 or more")
+    # Whoever brings data of their own under the demo profile means its small settings, not its synthetic data.
+    config["synthetic"] = bool(missing)
     return config
 
 
@@ -219,7 +218,8 @@ def _follow(command: Sequence[str], log: Path) -> int:
     log.parent.mkdir(parents=True, exist_ok=True)
     lifeline, end = os.pipe()
     environment = {**os.environ, cli.LIFELINE: str(os.fstat(lifeline).st_ino), "PYTHONUNBUFFERED": "1"}
-    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    in_main = threading.current_thread() is threading.main_thread()  # the only one that may set handlers
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler) if in_main else None
     bad_input = False
     try:
         # The pipe's other end is held by this process alone: when it is gone, however it ended, the stages that
@@ -245,7 +245,8 @@ def _follow(command: Sequence[str], log: Path) -> int:
     finally:
         if end >= 0:
             os.close(end)
-        signal.signal(signal.SIGTERM, previous)
+        if in_main:
+            signal.signal(signal.SIGTERM, previous)
     if status and not bad_input:
         print(f"error: the workflow failed; see {log}", file=sys.stderr)
     return 2 if bad_input else min(status, 1)

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,11 +17,11 @@ from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.network import build_mlp, load_mlp, predict_mlp, train_mlp
 
 N_FEATURES = 8
-N_ROWS, N_TRAIN = 200, 160
+N_ROWS, N_TRAIN = 100, 80
 COLUMNS = ["epoch", "binary_accuracy", "loss", "val_binary_accuracy", "val_loss"]
 
 
-def make_rows(seed=0):
+def make_rows(seed=8):
     rng = np.random.default_rng(seed)
     y = rng.integers(0, 2, N_ROWS)
     X = rng.poisson(3, (N_ROWS, N_FEATURES)).astype(np.int32)
@@ -32,21 +33,37 @@ def make_model(seed=1):
     """The article's model, narrow and in a hurry: its validation accuracy rises and falls within few epochs."""
     model = build_mlp(N_FEATURES, hidden_units=6, seed=seed)
     optimizer = keras.optimizers.SGD(0.05, momentum=0.9, name="sgd")
-    model.compile(optimizer=optimizer, loss="binary_crossentropy", metrics=["binary_accuracy"])
+    # Tracing a graph takes longer than five small epochs.
+    model.compile(optimizer=optimizer, loss="binary_crossentropy", metrics=["binary_accuracy"], run_eagerly=True)
     return model
 
 
-def train(directory, *, model=None, epochs=5, seed=3, rows=None, **options):
+def count_fits(seed=1):
+    """A model, and a list that grows by one with each epoch that it is trained."""
+    model, fits = make_model(seed), []
+    fit = model.fit
+
+    def counted(*rows, **options):
+        fits.append(1)
+        return fit(*rows, **options)
+
+    model.fit = counted
+    return model, fits
+
+
+def train(directory, *, model=None, epochs=4, seed=3, rows=None, **options):
     X, y = make_rows() if rows is None else rows
     model = make_model() if model is None else model
-    return train_mlp(model, X, y, directory=directory, epochs=epochs, seed=seed, verbose=0, **options)
+    return train_mlp(model, X, y, directory=directory, epochs=epochs, seed=seed, report=None, **options)
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A training that nothing disturbed: its history and its folder."""
+    """A training that nothing disturbed, whose second of four epochs is the best: its history and its folder."""
     directory = tmp_path_factory.mktemp("whole")
-    return train(directory), directory
+    history = train(directory)
+    assert history["val_binary_accuracy"].idxmax() == 1, "choose rows that are learnt in this way"
+    return history, directory
 
 
 def assert_same_history(history, expected):
@@ -150,9 +167,7 @@ def test_training_is_the_articles_in_numpy(tmp_path):
     before = model.get_weights()
     train(tmp_path, model=model, epochs=1)
     order = np.random.default_rng([3, 0]).permutation(N_TRAIN)
-    for trained, expected, start in zip(
-        model.get_weights(), train_by_hand(before, X, y, order), before, strict=True
-    ):
+    for trained, expected, start in zip(model.get_weights(), train_by_hand(before, X, y, order), before, strict=True):
         # float32 holds a weight of 1 to 6e-8; compare what training changed.
         np.testing.assert_allclose(trained - start, expected - start, rtol=1e-3, atol=3e-7)
         assert np.abs(expected - start).max() > 1e-5
@@ -164,7 +179,7 @@ def test_training_is_the_articles_in_numpy(tmp_path):
 def test_history_and_best_epoch(whole):
     history, directory = whole
     assert list(history.columns) == COLUMNS
-    assert history["epoch"].tolist() == [1, 2, 3, 4, 5]
+    assert history["epoch"].tolist() == [1, 2, 3, 4]
     assert history["loss"].iloc[-1] < history["loss"].iloc[0]
     assert history["val_binary_accuracy"].max() > 0.6
     assert_complete(directory, history, history)
@@ -176,9 +191,9 @@ def test_history_and_best_epoch(whole):
 def test_first_of_equal_epochs_is_kept(tmp_path):
     # Labels that are all the same are learnt at once: every epoch validates with accuracy 1.
     X, _ = make_rows()
-    history = train(tmp_path, rows=(X, np.ones(N_ROWS, dtype=int)), epochs=3)
-    assert history["val_binary_accuracy"].nunique() == 1
-    assert int(load_mlp(tmp_path / "network.keras").optimizer.iterations) == N_TRAIN // 32
+    history = train(tmp_path, rows=(X, np.ones(N_ROWS, dtype=int)), epochs=2)
+    assert history["val_binary_accuracy"].tolist() == [1, 1]
+    assert int(load_mlp(tmp_path / "network.keras").optimizer.iterations) == 3
 
 
 def test_validation_rows_are_the_last_ones(tmp_path):
@@ -208,6 +223,7 @@ def test_same_seed_same_history_from_any_model_state(whole, tmp_path):
     model = make_model()
     model.set_weights([w + 1 for w in model.get_weights()])
     assert_same_history(train(tmp_path, model=model), whole[0])
+    assert_same_history(train(tmp_path / "again", model=model), whole[0])
 
 
 def test_another_seed_shuffles_otherwise(whole, tmp_path):
@@ -215,7 +231,7 @@ def test_another_seed_shuffles_otherwise(whole, tmp_path):
     assert history["loss"].iloc[0] != pytest.approx(whole[0]["loss"].iloc[0], rel=1e-4)
 
 
-def test_verbose_prints_a_line_an_epoch(tmp_path, capsys):
+def test_a_line_an_epoch_is_reported(tmp_path, capsys):
     X, y = make_rows()
     train_mlp(make_model(), X, y, directory=tmp_path, epochs=2)
     lines = capsys.readouterr().out.splitlines()
@@ -236,7 +252,7 @@ SCRIPT = """
 import sys
 sys.path.insert(0, sys.argv[2])
 from test_network import train
-train(sys.argv[1], epochs=40)
+train(sys.argv[1], epochs=8)
 """
 
 
@@ -247,7 +263,7 @@ def test_kill_9_is_resumed(tmp_path):
     log = killed / "history.csv"
     try:
         deadline = time.monotonic() + 120
-        while not log.exists() or len(log.read_text().splitlines()) < 4:
+        while not log.exists() or len(log.read_text().splitlines()) < 3:
             assert process.poll() is None, process.stderr.read().decode()
             assert time.monotonic() < deadline, "no epoch was finished"
             time.sleep(0.005)
@@ -256,45 +272,216 @@ def test_kill_9_is_resumed(tmp_path):
         process.communicate()
     assert process.returncode == -signal.SIGKILL
     done = pd.read_csv(log)
-    assert 3 <= len(done) < 40
+    assert 2 <= len(done) < 8
 
-    resumed = train(killed, epochs=40)
-    assert resumed["epoch"].tolist() == list(range(1, 41))
+    resumed = train(killed, epochs=8)
+    assert resumed["epoch"].tolist() == list(range(1, 9))
     pd.testing.assert_frame_equal(resumed.iloc[: len(done) - 1], done.iloc[:-1], check_exact=True)
-    assert_complete(killed, resumed, train(undisturbed, epochs=40))
+    assert_complete(killed, resumed, train(undisturbed, epochs=8))
 
 
 class Killed(BaseException):
     """Stands for a kill: nothing in the program may catch it."""
 
 
-def kill_at(monkeypatch, moment, *, name, after):
-    """Stop the process, as it were, before or after the n-th time that a file is moved into its place."""
+def record_moves(monkeypatch, *, kill_after=0):
+    """List the files that are moved into their places; stop the process, as it were, after one of them."""
     moves = []
     real = os.replace
 
     def replace(source, target):
-        moves.append(target)
-        if after:
-            real(source, target)
-        if len(moves) == moment:
+        real(source, target)
+        moves.append(os.path.basename(target))
+        if len(moves) == kill_after:
             raise Killed
-        if not after:
-            real(source, target)
 
     monkeypatch.setattr(os, "replace", replace)
     return moves
 
 
 @pytest.fixture(scope="module")
-def moves(tmp_path_factory):
-    """The files that a training of three epochs moves into their places, in their order."""
+def two(tmp_path_factory):
+    """Two undisturbed epochs, the second the better, and the moves of files that they are made of."""
     with pytest.MonkeyPatch.context() as patch:
-        found = kill_at(patch, 0, name=None, after=True)
-        train(tmp_path_factory.mktemp("moves"), epochs=3)
-    return [os.path.basename(path) for path in found]
+        moves = record_moves(patch)
+        history = train(tmp_path_factory.mktemp("two"), epochs=2)
+    return history, moves
 
 
-@pytest.fixture(scope="module")
-def three(tmp_path_factory):
-    return train(tmp_path_factory.mktemp("three"), epochs=3)
+def test_best_model_is_moved_last_in_its_epoch(two):
+    assert two[1] == [
+        "fingerprint.json",
+        *("history.csv", "latest.keras", "network.keras"),
+        *("history.csv", "previous.keras", "latest.keras", "network.keras"),
+    ]
+
+
+def test_a_kill_after_any_move_is_resumed(two, tmp_path):
+    expected, moves = two
+    for moment, name in enumerate(moves, start=1):
+        directory = tmp_path / f"{moment}_{name}"
+        with pytest.MonkeyPatch.context() as patch:
+            record_moves(patch, kill_after=moment)
+            with pytest.raises(Killed):
+                train(directory, epochs=2)
+        model, fits = count_fits()
+        assert_complete(directory, train(directory, model=model, epochs=2), expected)
+        done = moves[:moment].count("latest.keras")  # its former holder counts where it was moved aside
+        assert len(fits) == 2 - done, name
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+@pytest.mark.parametrize("write", ["save", "copy"])
+def test_a_kill_in_the_middle_of_a_file_is_resumed(write, epoch, two, tmp_path, monkeypatch):
+    calls = []
+
+    def torn(real, target):
+        def call(*arguments):
+            real(*arguments)
+            calls.append(arguments)
+            if len(calls) == epoch:
+                halve(target(arguments))
+                raise Killed
+
+        return call
+
+    with monkeypatch.context() as patch:
+        if write == "save":
+            model_class = type(make_model())
+            patch.setattr(model_class, "save", torn(model_class.save, lambda arguments: arguments[1]))
+        else:
+            patch.setattr(network.shutil, "copyfile", torn(shutil.copyfile, lambda arguments: arguments[1]))
+        with pytest.raises(Killed):
+            train(tmp_path, epochs=2)
+    assert_complete(tmp_path, train(tmp_path, epochs=2), two[0])
+
+
+@pytest.mark.parametrize(
+    ("names", "epochs"),
+    [
+        (["backup/latest.keras"], 1),
+        (["backup/latest.keras", "backup/previous.keras"], 4),
+        (["network.keras"], 4),
+        (["history.csv"], 4),
+        (["fingerprint.json"], 4),
+    ],
+)
+def test_damaged_files_cost_epochs_but_change_nothing(names, epochs, whole, tmp_path):
+    directory = copy_folder(whole[1], tmp_path)
+    for name in names:
+        halve(directory / name)
+    model, fits = count_fits()
+    assert_complete(directory, train(directory, model=model), whole[0])
+    assert len(fits) == epochs
+
+
+def test_torn_best_model_is_written_again_from_the_state_of_its_epoch(two, tmp_path):
+    train(tmp_path, epochs=2)
+    halve(tmp_path / "network.keras")
+    model, fits = count_fits()
+    assert_complete(tmp_path, train(tmp_path, model=model, epochs=2), two[0])
+    assert not fits
+
+
+def test_lost_state_of_the_best_epoch_is_trained_again(two, tmp_path):
+    # The best model is one epoch ahead of the state that is left: the former best takes its place until then.
+    train(tmp_path, epochs=2)
+    halve(tmp_path / "backup/latest.keras")
+    model, fits = count_fits()
+    assert_complete(tmp_path, train(tmp_path, model=model, epochs=2), two[0])
+    assert len(fits) == 1
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda text: text + "5,0.5,0.", lambda text: text + text.splitlines()[-1] + "\n"], ids=["torn", "twice"]
+)
+def test_lines_of_the_history_beyond_the_state_are_dropped(damage, whole, tmp_path):
+    directory = copy_folder(whole[1], tmp_path)
+    log = directory / "history.csv"
+    log.write_text(damage(log.read_text()))
+    pd.testing.assert_frame_equal(train(directory), whole[0], check_exact=True)
+
+
+@pytest.mark.parametrize("change", ["a count", "a label", "seed", "batch_size", "validation_split", "epochs", "model"])
+def test_another_training_starts_over(change, whole, tmp_path):
+    directory = copy_folder(whole[1], tmp_path / "reused")
+    X, y = make_rows()
+    options = {"epochs": 2 if change == "epochs" else 4, "seed": 4 if change == "seed" else 3}
+    if change == "a count":
+        X[-1, -1] += 1
+    elif change == "a label":
+        y[0] = 1 - y[0]
+    elif change == "batch_size":
+        options["batch_size"] = 64
+    elif change == "validation_split":
+        options["validation_split"] = 0.25
+    model, fits = count_fits(seed=2 if change == "model" else 1)
+    history = train(directory, model=model, rows=(X, y), **options)
+    assert len(fits) == len(history) == options["epochs"]
+    assert_same_history(pd.read_csv(directory / "history.csv"), history)
+    if change == "a count":
+        assert_same_history(history, train(tmp_path / "fresh", rows=(X, y)))
+
+
+def test_fingerprint_says_what_was_trained(whole):
+    fingerprint = json.loads((whole[1] / "fingerprint.json").read_text())
+    assert {name: fingerprint[name] for name in ("epochs", "batch_size", "validation_split", "seed")} == {
+        "epochs": 4, "batch_size": 32, "validation_split": 0.2, "seed": 3,
+    }  # fmt: skip
+    assert len(fingerprint["rows"]) == 64
+
+
+# Reading a model, scoring
+
+
+def test_prediction_is_the_models_output(whole, tmp_path):
+    X, _ = make_rows()
+    model = load_mlp(whole[1] / "network.keras")
+    np.save(tmp_path / "kmers.npy", X)
+    scores = predict_mlp(model, np.load(tmp_path / "kmers.npy", mmap_mode="r"))
+    weights = [w.astype(np.float64) for w in model.get_weights()]
+    expected = sigmoid(sigmoid(X @ weights[0] + weights[1]) @ weights[2] + weights[3])
+    assert (scores.shape, scores.dtype) == ((N_ROWS,), np.float64)
+    np.testing.assert_allclose(scores, expected[:, 0], rtol=1e-4)
+
+
+def test_loading_refuses_a_missing_a_torn_and_a_foreign_file(whole, tmp_path):
+    with pytest.raises(InputError, match=r"no\.keras: found no such file"):
+        load_mlp(tmp_path / "no.keras")
+    directory = copy_folder(whole[1], tmp_path)
+    halve(directory / "network.keras")
+    with pytest.raises(InputError, match=r"network\.keras: found a truncated, damaged or foreign file"):
+        load_mlp(directory / "network.keras")
+    with zipfile.ZipFile(tmp_path / "other.keras", "w") as archive:
+        archive.writestr("schema.json", "{}")
+    with pytest.raises(InputError, match=r"other\.keras: found no Keras model"):
+        load_mlp(tmp_path / "other.keras")
+
+
+def test_loading_runs_no_code_of_the_file(tmp_path):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda x: x)])
+    model.save(tmp_path / "code.keras")
+    with pytest.raises(InputError, match=r"code\.keras: found no Keras model that can be loaded safely"):
+        load_mlp(tmp_path / "code.keras")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"X": np.zeros((N_ROWS, 3))}, r"counts: found shape \(100, 3\), expected \(n, 8\)"),
+        ({"X": np.zeros(N_ROWS)}, r"counts: found shape \(100,\)"),
+        ({"X": np.full((N_ROWS, N_FEATURES), np.nan)}, "counts: found a value that is not a finite number"),
+        ({"y": np.zeros(3)}, r"labels: found shape \(3,\), expected \(100,\)"),
+        ({"y": np.full(N_ROWS, 2)}, "labels: found another value than 0 and 1"),
+        ({"validation_split": 0.0}, "validation split: found 0.0 of 100 rows"),
+        ({"validation_split": 1.0}, "validation split: found 1.0 of 100 rows"),
+        ({"epochs": 0}, "epochs and batch size: found 0 and 32"),
+        ({"batch_size": 0}, "epochs and batch size: found 4 and 0"),
+    ],
+)
+def test_training_refuses_what_does_not_fit(change, message, tmp_path):
+    X, y = make_rows()
+    rows = change.pop("X", X), change.pop("y", y)
+    with pytest.raises(InputError, match=message):
+        train(tmp_path / "run", rows=rows, **change)
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,135 @@
+"""The ledger: verdicts follow from what was measured and from what the input can test."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from neanderthal_nlp import claims
+from neanderthal_nlp.errors import InputError
+from neanderthal_nlp.evaluation import Interval
+from neanderthal_nlp.files import write_json, write_table
+
+MODELS = {"network": 0.822, "forest": 0.845, "logistic_regression": 0.7, "linear_svm": 0.69, "naive_bayes": 0.6}
+
+
+def evaluation(**changes):
+    """Accuracies of the article; sensitivity and specificity as it describes them."""
+    rows = []
+    for model, accuracy in {**MODELS, **changes}.items():
+        side = {"network": (0.8, 0.84), "forest": (0.72, 0.97)}.get(model, (accuracy, accuracy))
+        for metric, value in zip(("accuracy", "sensitivity", "specificity"), (accuracy, *side), strict=True):
+            rows.append((model, "article", metric, value, value - 0.01, value + 0.01))
+    return pd.DataFrame(rows, columns=["model", "protocol", "metric", "value", "low", "high"])
+
+
+def write_results(folder, *, synthetic=False, n_introgressed=83_601, n_windows=150_000, n_genes=21_503, n_positive=477):
+    """A results folder in which every claim of the article holds, but for the unpublished gene file."""
+    write_json(
+        {"synthetic": synthetic, "n_introgressed": n_introgressed, "length_min": 10_002.0, "length_median": 65_839.0,
+         "length_mean": 92_137.6, "length_max": 1_194_940.0},
+        folder / "regions.json",
+    )  # fmt: skip
+    write_table(pd.DataFrame({"label": np.zeros(n_windows, dtype=int)}), folder / "windows.tsv")
+    words = ["AAAAA", "TTTTT", *["AAATA"] * 18]
+    write_table(
+        pd.concat([pd.DataFrame({"label": label, "rank": range(1, 21), "kmer": words, "count": 1})
+                   for label in ("introgressed", "depleted")]),
+        folder / "top_kmers.tsv",
+    )  # fmt: skip
+    write_table(evaluation(), folder / "evaluation.tsv")
+    write_table(pd.DataFrame({"kmer": ["AAAAA", "CATTT", "TTTTT", "CAAAA", "ACGTA"]}), folder / "importances.tsv")
+    write_table(pd.DataFrame({"Predict": [1.0] * n_positive + [0.0] * (n_genes - n_positive)}), folder / "genes.tsv")
+    write_table(
+        pd.DataFrame({"map": "umap", "cluster": [0, 1], "n_kmers": [780, 244], "gc_mean": [0.44, 0.69],
+                      "gc_low": [0.42, 0.66], "gc_high": [0.46, 0.72],
+                      "predictive_kmers": ["AAAAA,CAAAA,CATTT,TTTTT", ""], "n_clusters_by_silhouette": 2}),
+        folder / "clusters.tsv",
+    )  # fmt: skip
+    write_json(
+        {"observed": 87_516, "draws": [93_000, 94_000], "n_draws": 1000, "n_at_or_below": 0, "p": 1 / 1001,
+         "p_article": "p < 1/1000", "gc_genes": 0.466, "gc_genome": 0.409, "gc_difference": 0.057,
+         "gc_difference_low": 0.056, "gc_difference_high": 0.058},
+        folder / "intersections.json",
+    )  # fmt: skip
+
+
+def verdicts(folder):
+    return claims.ledger(folder).set_index("claim")["verdict"].to_dict()
+
+
+def test_the_articles_own_numbers_are_reproduced(tmp_path):
+    write_results(tmp_path)
+    found = verdicts(tmp_path)
+    assert found.pop("intersections") == claims.NOT_TESTABLE
+    assert set(found.values()) == {claims.REPRODUCED}
+
+
+def test_published_numbers_are_those_of_the_article():
+    # Re-typed from the article, by claim.
+    expected = {
+        "regions": "83,601", "lengths": "10 kb to 1.2 Mb, mean ~100 kb", "network": "82.2%", "forest": "84.5%",
+        "predictive_kmers": "AAAAA, CAAAA, CATTT, TTTTT", "genes": "477 of ~22,000", "gc": "47% and 41%",
+        "intersections": "140,821", "depletion": "p < 1/17",
+    }  # fmt: skip
+    published = {claim.name: claim.published for claim in claims.CLAIMS}
+    assert {name: published[name] for name in expected} == expected
+    assert len(published) == len(claims.CLAIMS)
+
+
+def test_a_number_far_from_the_published_one_differs(tmp_path):
+    write_results(tmp_path, n_positive=4_000)
+    write_table(evaluation(network=0.75), tmp_path / "evaluation.tsv")
+    found = verdicts(tmp_path)
+    assert found["genes"] == claims.DIFFERS
+    assert found["network"] == claims.DIFFERS
+    assert found["forest"] == claims.REPRODUCED
+
+
+@pytest.mark.parametrize(("logistic", "verdict"), [(0.7, claims.REPRODUCED), (0.815, claims.DIFFERS)])
+def test_better_means_better_than_the_best_by_more_than_chance(tmp_path, logistic, verdict):
+    write_results(tmp_path)
+    write_table(evaluation(logistic_regression=logistic), tmp_path / "evaluation.tsv")
+    assert verdicts(tmp_path)["network_better"] == verdict
+
+
+def test_what_an_input_can_test(tmp_path):
+    write_results(tmp_path / "demo", synthetic=True, n_introgressed=1_200, n_windows=2_400, n_genes=350)
+    demo = verdicts(tmp_path / "demo")
+    numbers = {"regions", "lengths", "network", "forest", "predictive_kmers", "genes", "gc", "intersections"}
+    assert {name for name, verdict in demo.items() if verdict == claims.NOT_TESTABLE} == numbers
+
+    write_results(tmp_path / "part", n_windows=1_600, n_genes=413, n_positive=12)
+    part = verdicts(tmp_path / "part")
+    assert part["regions"] == part["lengths"] == part["depletion"] == part["top_kmers"] == claims.REPRODUCED
+    assert {part[name] for name in ("network", "network_better", "forest", "genes", "gc")} == {claims.NOT_TESTABLE}
+
+
+def test_the_ledger_shows_what_was_measured_even_where_it_cannot_be_tested(tmp_path):
+    write_results(tmp_path, synthetic=True)
+    row = claims.ledger(tmp_path).set_index("claim").loc["forest"]
+    assert row["verdict"] == claims.NOT_TESTABLE
+    assert row["reproduced"] == "84.5% (83.5% to 85.5%)"
+    assert (row["value"], row["low"], row["high"]) == pytest.approx((0.845, 0.835, 0.855))
+
+
+def test_four_kmers_split_over_the_clusters_differ(tmp_path):
+    write_results(tmp_path)
+    table = pd.read_csv(tmp_path / "clusters.tsv", sep="\t")
+    write_table(table.assign(predictive_kmers=["AAAAA,CAAAA,CATTT", "TTTTT"]), tmp_path / "clusters.tsv")
+    assert verdicts(tmp_path)["four_at_rich"] == claims.DIFFERS
+
+
+def test_a_missing_results_file_is_named(tmp_path):
+    write_results(tmp_path)
+    (tmp_path / "evaluation.tsv").unlink()
+    with pytest.raises(InputError, match=r"evaluation\.tsv"):
+        claims.ledger(tmp_path)
+
+
+def test_every_claim_says_how_it_is_measured():
+    for claim in claims.CLAIMS:
+        assert all(getattr(claim, field.name) not in ("", None) for field in dataclasses.fields(claim))
+        assert 1 <= claim.section <= 5
+    assert Interval._fields == ("value", "low", "high")

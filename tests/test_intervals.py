@@ -1,0 +1,571 @@
+"""BED frames: read, validate, count overlaps, cluster, draw depleted regions."""
+
+from __future__ import annotations
+
+import gzip
+import subprocess
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from scipy import stats
+
+from neanderthal_nlp import intervals
+from neanderthal_nlp.errors import InputError
+from neanderthal_nlp.files import write_bed
+
+DEFECT = pytest.mark.xfail(strict=True)
+COLUMNS = ["chrom", "start", "end"]
+
+
+def bed(*rows):
+    """A frame of intervals; typed also where it is empty."""
+    frame = pd.DataFrame(list(rows), columns=COLUMNS)
+    return frame.astype({"start": np.int64, "end": np.int64})
+
+
+def spans(frame):
+    """Rows as tuples of plain Python values."""
+    return [(str(chrom), int(start), int(end)) for chrom, start, end in frame[COLUMNS].itertuples(index=False)]
+
+
+def overlap(a, b):
+    """Whether two intervals share a base: by listing their bases."""
+    return a[0] == b[0] and bool(set(range(a[1], a[2])) & set(range(b[1], b[2])))
+
+
+def interval(chroms=("chr1", "chr2", "10"), limit=60):
+    """One interval on one of a few chromosomes."""
+    return st.tuples(st.sampled_from(chroms), st.integers(0, limit - 1), st.integers(1, limit // 2)).map(
+        lambda drawn: (drawn[0], drawn[1], drawn[1] + drawn[2])
+    )
+
+
+def run_bedtools(program, *arguments):
+    """Rows that bedtools prints, as lists of fields."""
+    done = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, check=True)
+    return [line.split("\t") for line in done.stdout.splitlines()]
+
+
+# Reading ------------------------------------------------------------------------------------------------------
+
+
+WORDS = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "S"]), min_size=1, max_size=8)
+PREAMBLES = [
+    "",
+    "#chrom{s}start{s}end{n}",
+    "chrom{s}start{s}end{n}",
+    "Chromosome{s}chromStart{s}chromEnd{n}",
+    'browser position chr1:1-2{n}track name="a b" description="c{s}d"{n}# a comment{n}{n}',
+]
+INTERRUPTIONS = ["", "{n}", " {n}", "# comment{s}1{s}2{n}", "track{n}"]
+
+
+@given(
+    rows=st.lists(
+        st.tuples(
+            st.sampled_from(["chr1", "2", "X", "chrUn_gl000220", "HLA-A*01:01", "chr"]),
+            st.integers(0, 10**11),
+            st.integers(1, 10**10),
+            WORDS,
+            WORDS,
+            st.sampled_from("+-."),
+        ),
+        min_size=1,
+        max_size=6,
+    ),
+    n_columns=st.integers(3, 6),
+    separator=st.sampled_from(["\t", " ", "   "]),
+    newline=st.sampled_from(["\n", "\r\n"]),
+    preamble=st.sampled_from(PREAMBLES),
+    interruption=st.sampled_from(INTERRUPTIONS),
+    last_newline=st.booleans(),
+    zipped=st.booleans(),
+)
+def test_read_bed_reads_every_dialect(
+    tmp_path, rows, n_columns, separator, newline, preamble, interruption, last_newline, zipped
+):
+    wanted = [(chrom, start, start + length, *rest)[:n_columns] for chrom, start, length, *rest in rows]
+    between = newline + interruption.format(s=separator, n=newline)
+    text = preamble.format(s=separator, n=newline) + between.join(separator.join(map(str, row)) for row in wanted)
+    raw = (text + newline * last_newline).encode()
+    path = tmp_path / "regions.bed"
+    path.write_bytes(gzip.compress(raw) if zipped else raw)
+
+    frame = intervals.read_bed(path)
+    assert list(frame.columns) == ["chrom", "start", "end", "name", "score", "strand"][:n_columns]
+    assert list(frame.itertuples(index=False, name=None)) == wanted
+    assert frame["start"].dtype == frame["end"].dtype == np.int64
+    assert frame.index.tolist() == list(range(len(wanted)))
+
+
+def test_read_bed_keeps_blanks_within_tabbed_fields_and_names_further_columns(tmp_path):
+    path = tmp_path / "regions.bed"
+    path.write_text("\t".join(["chr1", "1", "2", "a gene", *"abcdefghij"]) + "\n")
+    frame = intervals.read_bed(path)
+    assert frame.loc[0, "name"] == "a gene"
+    assert list(frame.columns[-4:]) == ["blockSizes", "blockStarts", "field13", "field14"]
+
+
+@DEFECT
+def test_read_bed_takes_the_blanks_around_a_tabbed_chromosome_away(tmp_path):
+    path = tmp_path / "regions.bed"
+    path.write_text("chr1 \t 10 \t 20\n")
+    assert spans(intervals.read_bed(path)) == [("chr1", 10, 20)]
+
+
+def test_written_bed_reads_back(tmp_path):
+    frame = bed(("chr1", 0, 5), ("2", 7, 10**9)).assign(name=["a b", "NA"])
+    write_bed(frame, tmp_path / "regions.bed")
+    pd.testing.assert_frame_equal(intervals.read_bed(tmp_path / "regions.bed"), frame, check_dtype=False)
+
+
+GOOD = b"chr1\t10\t20\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (b"", "empty"),
+        (gzip.compress(b""), "no BED record"),
+        (b"# only\n\ntrack name=x\n", "no BED record"),
+        (GOOD + b"chr1\t30\n", "line 2"),
+        (GOOD + b"\t30\t40\n", "line 2"),
+        (GOOD + b"chr1\t-3\t40\n", "line 2: negative"),
+        (GOOD + b"# comment\r\n\nchr1\t40\t30\n", "line 4: interval chr1:40-30 is inverted"),
+        (GOOD + b"chr1\t30\t30\n", "line 2: interval chr1:30-30 is inverted or empty"),
+        (GOOD + b"chr1\t30.5\t40\n", "'30.5'"),
+        (GOOD + b"chr1\t1e3\t4000\n", "'1e3'"),
+        (GOOD + b"chr1\t1,000\t2,000\n", "'1,000'"),
+        (GOOD + b"chr1\t\t40\n", "line 2"),
+        (GOOD + "chr1\t\u0663\t\u0669\n".encode(), "line 2"),
+        (GOOD + b"chr1\t1\t" + b"9" * 400 + b"\n", "line 2"),
+        (GOOD + b"chrom\tstart\tend\n", "line 2"),
+        (GOOD + b"chr1\t30\t40\tname\n", "found 4 fields, expected 3"),
+        (b">chr1\nACGT\n", "line 1: not BED"),
+        (b"##fileformat=VCFv4.2\nchr1\t10\trs1\tA\tC\n", "'rs1'"),
+        (b"chr1:10-20\tGENE\n", "line 1: not BED"),
+        (b"<!DOCTYPE html>\n<html>\n", "line 1: not BED"),
+        (b"\0\1\2\3\4", "line 1: not BED"),
+        (bytes(range(256)), "line 1"),
+        (GOOD + b"\xfe\xff\n", "line 2: not text"),
+        ("chr1\t10\t20\n".encode("utf-16"), "line 1: not text"),
+        (gzip.compress(GOOD * 99_999)[:-20], "gzip"),
+        (gzip.compress(GOOD)[:12], "gzip"),
+    ],
+)
+def test_read_bed_refuses(tmp_path, refused, content, named):
+    path = tmp_path / "regions.bed"
+    path.write_bytes(content)
+    with refused(path, named):
+        intervals.read_bed(path)
+
+
+def test_read_bed_refuses_missing_files_and_folders(tmp_path, refused):
+    with refused(tmp_path / "missing.bed", "No such file"):
+        intervals.read_bed(tmp_path / "missing.bed")
+    with refused(tmp_path, "directory"):
+        intervals.read_bed(tmp_path)
+
+
+@DEFECT
+def test_read_bed_refuses_old_mac_line_ends_rather_than_misread_them(tmp_path, refused):
+    path = tmp_path / "regions.bed"
+    path.write_bytes(b"chr1 10 20\rchr1 30 40\r")
+    with refused(path, "line 1"):
+        intervals.read_bed(path)
+
+
+@pytest.mark.parametrize("content", ["chr1\t249250621\nchrM\t16571\n", "chr1\t249250621\t6\t50\t51\nchrM 16571\n\n# x\n"])
+def test_read_chromsizes(tmp_path, content):
+    path = tmp_path / "chrom.sizes"
+    path.write_text(content)
+    assert list(intervals.read_chromsizes(path).items()) == [("chr1", 249250621), ("chrM", 16571)]
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        ("", "empty"),
+        ("# nothing\n", "no chromosome"),
+        ("chr1\t10\nchr2\n", "line 2"),
+        ("chr1\t-10\n", "line 1"),
+        ("chr1\t0\n", "line 1"),
+        ("chr1\tten\n", "line 1"),
+        ("chr1\t10\nchr1\t10\n", "line 2: chromosome chr1 is listed twice"),
+    ],
+)
+def test_read_chromsizes_refuses(tmp_path, refused, content, named):
+    path = tmp_path / "chrom.sizes"
+    path.write_text(content)
+    with refused(path, named):
+        intervals.read_chromsizes(path)
+
+
+# Naming and checks --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given_names", "genome_names", "wanted"),
+    [
+        (["1", "X", "MT"], ["chr1", "chrX", "chrM"], ["chr1", "chrX", "chrM"]),
+        (["chr1", "chrX", "chrM"], ["1", "X", "MT"], ["1", "X", "MT"]),
+        (["1", "chr2", "chr1"], ["chr1", "2"], ["chr1", "2", "chr1"]),
+        (["1", "chr1"], ["1", "chr1"], ["1", "chr1"]),
+        (["chr7", "alien"], ["chr1"], ["chr7", "alien"]),
+        (["M", "MT"], ["chrM"], ["chrM", "chrM"]),
+    ],
+)
+def test_match_naming(given_names, genome_names, wanted):
+    frame = bed(*((name, 1, 2) for name in given_names)).set_axis([7] * len(given_names))
+    before = frame.copy()
+    renamed = intervals.match_naming(frame, dict.fromkeys(genome_names, 100))
+    assert renamed["chrom"].tolist() == wanted
+    assert renamed.index.tolist() == frame.index.tolist()
+    pd.testing.assert_frame_equal(frame, before)
+
+
+@DEFECT
+def test_match_naming_knows_every_name_of_the_mitochondrion():
+    names = ["chrM", "chrMT", "M", "MT"]
+    for name in names:
+        for known in names:
+            assert intervals.match_naming(bed((name, 1, 2)), {known: 100})["chrom"].tolist() == [known]
+
+
+def test_match_naming_of_no_rows():
+    assert intervals.match_naming(intervals.no_intervals(), {"chr1": 10}).empty
+
+
+def test_check_regions_accepts_what_lies_on_the_genome():
+    intervals.check_regions(bed(("chr1", 0, 10), ("chr1", 9, 10)), {"chr1": 10}, source="x.bed")
+    intervals.check_regions(intervals.no_intervals(), {"chr1": 10}, source="x.bed")
+
+
+@pytest.mark.parametrize(
+    ("rows", "parts"),
+    [
+        ([("1", 0, 5), ("2", 0, 5)], ["none of its chromosomes", "1, 2", "chr1"]),
+        ([("chr1", 0, 5), ("chrY", 0, 5), ("chrZ", 0, 5)], ["2 of 3 chromosomes", "chrY, chrZ"]),
+        ([("chr1", 0, 5), ("chr1", 3, 11)], ["record 2", "chr1:3-11", "10 nt"]),
+        ([("chr1", -2, 5)], ["record 1", "chr1:-2-5"]),
+    ],
+)
+def test_check_regions_refuses(refused, rows, parts):
+    with refused("x.bed", *parts):
+        intervals.check_regions(bed(*rows), {"chr1": 10, "chr2": 10}, source="x.bed")
+
+
+def test_check_regions_counts_records_whatever_the_index(refused):
+    frame = bed(("chr1", 0, 5), ("chr1", 3, 11)).set_axis([40, 40])
+    with refused("record 2"):
+        intervals.check_regions(frame, {"chr1": 10}, source="x.bed")
+
+
+# Overlaps -----------------------------------------------------------------------------------------------------
+
+
+@given(query=st.lists(interval(), max_size=12), target=st.lists(interval(("chr1", "10", "chr3")), max_size=12))
+def test_count_overlaps_equals_the_naive_loop(query, target):
+    counts = intervals.count_overlaps(bed(*query), bed(*target))
+    assert counts.dtype == np.int64
+    assert counts.tolist() == [sum(overlap(a, b) for b in target) for a in query]
+
+
+def test_count_overlaps_of_abutting_nested_and_repeated():
+    target = bed(("a", 10, 20), ("a", 10, 20), ("a", 0, 100), ("b", 10, 20)).set_axis([3, 3, 1, 0])
+    query = bed(("a", 0, 10), ("a", 20, 21), ("a", 19, 20), ("b", 0, 10), ("c", 10, 20)).set_axis([9, 8, 7, 7, 7])
+    assert intervals.count_overlaps(query, target).tolist() == [1, 1, 3, 0, 0]
+
+
+def test_count_overlaps_without_target_or_query():
+    some = bed(("a", 1, 2), ("b", 1, 2))
+    assert intervals.count_overlaps(some, intervals.no_intervals()).tolist() == [0, 0]
+    assert intervals.count_overlaps(intervals.no_intervals(), some).tolist() == []
+
+
+def random_bed(rng, n, chroms, size=40_000):
+    """Unsorted intervals of many lengths, with repeats and abutting ones among them."""
+    start = rng.integers(0, size, n)
+    frame = pd.DataFrame({"chrom": rng.choice(chroms, n), "start": start, "end": start + rng.integers(1, 400, n)})
+    abutting = frame.head(n // 4).assign(start=frame["end"], end=frame["end"] + 5)
+    return pd.concat([frame, abutting, frame.tail(n // 4)], ignore_index=True)
+
+
+@pytest.fixture
+def random_pair(tmp_path):
+    """Two frames and the BED files they are written to."""
+    rng = np.random.default_rng(0)
+    query, target = random_bed(rng, 300, ["chr1", "chr2", "chr9"]), random_bed(rng, 200, ["chr1", "chr2", "chr7"])
+    write_bed(query, tmp_path / "query.bed")
+    write_bed(target, tmp_path / "target.bed")
+    return query, target, tmp_path
+
+
+def test_count_overlaps_equals_bedtools_intersect(random_pair, tool):
+    query, target, folder = random_pair
+    program = tool("bedtools")
+    counts = intervals.count_overlaps(query, target)
+    per_query = run_bedtools(program, "intersect", "-c", "-a", folder / "query.bed", "-b", folder / "target.bed")
+    assert [int(row[3]) for row in per_query] == counts.tolist()
+    rows = run_bedtools(program, "intersect", "-a", folder / "query.bed", "-b", folder / "target.bed")
+    assert len(rows) == counts.sum() > 0
+
+
+# Clusters -----------------------------------------------------------------------------------------------------
+
+
+def naive_clusters(rows):
+    """Connected components by union-find over all pairs, numbered in the order of first appearance."""
+    parent = list(range(len(rows)))
+
+    def root(i):
+        while parent[i] != i:
+            i = parent[i]
+        return i
+
+    for i, a in enumerate(rows):
+        for j, b in enumerate(rows[:i]):
+            if overlap(a, b):
+                parent[root(i)] = root(j)
+    numbers: dict[int, int] = {}
+    return [numbers.setdefault(root(i), len(numbers)) for i in range(len(rows))]
+
+
+@given(rows=st.lists(interval(limit=40), max_size=14), seed=st.integers(0, 9))
+def test_cluster_equals_union_find(rows, seed):
+    frame = bed(*rows).set_axis(np.random.default_rng(seed).integers(0, 5, len(rows)))
+    labels = intervals.cluster(frame)
+    assert labels.dtype == np.int64
+    assert labels.tolist() == naive_clusters(rows)
+
+
+def test_cluster_does_not_join_abutting_intervals():
+    frame = bed(("a", 5, 9), ("a", 0, 5), ("a", 8, 10), ("b", 5, 9), ("a", 1, 2), ("a", 10, 11))
+    assert intervals.cluster(frame).tolist() == [0, 1, 0, 2, 1, 3]
+    assert intervals.cluster(intervals.no_intervals()).tolist() == []
+
+
+def test_cluster_equals_bedtools_merge(random_pair, tool):
+    query, _, folder = random_pair
+    write_bed(query.sort_values(["chrom", "start", "end"]), folder / "sorted.bed")
+    # -d -1: at least one base in common; the default of bedtools joins what only touches.
+    merged = run_bedtools(tool("bedtools"), "merge", "-d", "-1", "-c", "2", "-o", "count", "-i", folder / "sorted.bed")
+    ours = query.groupby(intervals.cluster(query)).agg(
+        chrom=("chrom", "first"), start=("start", "min"), end=("end", "max"), n=("start", "size")
+    )
+    assert sorted(map(tuple, ours.astype(str).to_numpy())) == sorted(map(tuple, merged))
+    joined = run_bedtools(tool("bedtools"), "merge", "-i", folder / "sorted.bed")
+    assert len(joined) < len(merged)
+
+
+# Depleted regions ---------------------------------------------------------------------------------------------
+
+
+def admissible(length, size, blocks):
+    """Every start of a free stretch of `length` bases, by trying each."""
+    free = np.ones(size, dtype=bool)
+    for start, end in blocks:
+        free[max(start, 0) : max(end, 0)] = False
+    return [start for start in range(size - length + 1) if free[start : start + length].all()]
+
+
+def accepted_by_the_article(start, length, regions):
+    """The article's overlap rule: a draw is drawn again when one of these strict comparisons holds."""
+    end = start + length
+    return not any(
+        b1 < start < b2 or b1 < end < b2 or start < b1 < end or start < b2 < end for b1, b2 in regions
+    )  # fmt: skip
+
+
+@st.composite
+def layouts(draw):
+    """Chromosome sizes, introgressed regions on them, blocks to avoid anywhere."""
+    sizes = draw(st.dictionaries(st.sampled_from(["chr1", "2", "chrX"]), st.integers(4, 40), min_size=1))
+    rows = []
+    for _ in range(draw(st.integers(1, 5))):
+        chrom = draw(st.sampled_from(sorted(sizes)))
+        start = draw(st.integers(0, sizes[chrom] - 1))
+        rows.append((chrom, start, draw(st.integers(start + 1, min(sizes[chrom], start + 12)))))
+    block = st.tuples(st.sampled_from([*sorted(sizes), "unknown"]), st.integers(0, 45), st.integers(1, 9))
+    avoid = [(chrom, start, start + length) for chrom, start, length in draw(st.lists(block, max_size=4))]
+    return sizes, rows, avoid
+
+
+def naive_starts(sizes, rows, avoid):
+    """Admissible starts of each row's partner."""
+    return [
+        admissible(end - start, sizes[chrom], [span[1:] for span in [*rows, *avoid] if span[0] == chrom])
+        for chrom, start, end in rows
+    ]
+
+
+@given(layout=layouts())
+def test_count_admissible_equals_trying_every_start(layout):
+    sizes, rows, avoid = layout
+    counts = intervals.count_admissible(bed(*rows), sizes, avoid=bed(*avoid))
+    assert counts.dtype == np.int64
+    assert counts.tolist() == [len(starts) for starts in naive_starts(sizes, rows, avoid)]
+    assert intervals.count_admissible(bed(*rows), sizes).tolist() == list(map(len, naive_starts(sizes, rows, [])))
+
+
+@given(layout=layouts(), seed=st.integers(0, 2**32))
+def test_draws_cover_exactly_the_admissible_starts(layout, seed):
+    sizes, rows, avoid = layout
+    starts = naive_starts(sizes, rows, avoid)
+    assume(all(starts))
+    copies = 1_500  # the chance to miss one of at most 40 starts is below 40 * exp(-37)
+    frame = bed(*rows * copies)
+    drawn = intervals.draw_depleted(frame, sizes, avoid=bed(*avoid), rng=seed)
+    assert drawn["chrom"].tolist() == frame["chrom"].tolist()
+    assert (drawn["end"] - drawn["start"]).tolist() == (frame["end"] - frame["start"]).tolist()
+    for i, wanted in enumerate(starts):
+        assert sorted(set(drawn["start"].iloc[i :: len(rows)])) == wanted
+
+
+@given(layout=layouts(), seed=st.integers(0, 2**32))
+def test_a_chromosome_without_an_admissible_start_is_refused(layout, seed):
+    sizes, rows, avoid = layout
+    starts = naive_starts(sizes, rows, avoid)
+    assume(not all(starts))
+    with pytest.raises(InputError, match="no admissible start") as caught:
+        intervals.draw_depleted(bed(*rows), sizes, avoid=bed(*avoid), rng=seed)
+    named = str(caught.value)
+    assert any(f"{chrom}:{start}-{end}:" in named for (chrom, start, end), s in zip(rows, starts, strict=True) if not s)
+
+
+SIZE = 90
+REGIONS = [("chr1", 10, 17), ("chr1", 15, 30), ("chr1", 42, 44), ("chr1", 70, 83)]
+AVOID = [("chr1", 0, 3), ("chr1", 47, 48), ("chr2", 0, 90)]
+
+
+@pytest.mark.parametrize("avoid", [[], AVOID])
+@pytest.mark.parametrize("region", REGIONS)
+def test_draws_are_uniform_over_the_admissible_starts(region, avoid):
+    starts = admissible(region[2] - region[1], SIZE, [span[1:] for span in [*REGIONS, *avoid] if span[0] == "chr1"])
+    frame = bed(*REGIONS, *[region] * 20_000)
+    drawn = intervals.draw_depleted(frame, {"chr1": SIZE}, avoid=bed(*avoid), rng=5).tail(20_000)
+    observed = drawn["start"].value_counts().reindex(starts, fill_value=0)
+    assert observed.sum() == 20_000
+    assert stats.chisquare(observed).pvalue > 1e-3
+
+
+def test_rows_of_one_draw_are_independent():
+    # Two equal regions: their partners' starts are a table of independent, uniform pairs.
+    frame = bed(*[("chr1", 0, 5)] * 40_000)
+    drawn = intervals.draw_depleted(frame, {"chr1": 16}, rng=3)["start"].to_numpy().reshape(-1, 2)
+    table = pd.crosstab(drawn[:, 0], drawn[:, 1])
+    assert table.shape == (7, 7)
+    assert stats.chi2_contingency(table).pvalue > 1e-3
+    assert len(set(map(tuple, drawn[:10]))) > 1
+
+
+def test_the_articles_rule_accepts_our_draws():
+    frame = bed(*REGIONS * 500)
+    drawn = intervals.draw_depleted(frame, {"chr1": SIZE}, rng=1)
+    regions = [span[1:] for span in REGIONS]
+    assert all(accepted_by_the_article(start, end - start, regions) for _, start, end in spans(drawn))
+
+
+@pytest.mark.parametrize("length", range(1, 17))
+def test_the_articles_rule_differs_only_in_a_start_at_0_and_in_a_region_itself(length):
+    regions = [span[1:] for span in REGIONS]
+    theirs = {s for s in range(1, SIZE - length + 1) if accepted_by_the_article(s, length, regions)}
+    ours = set(admissible(length, SIZE, regions))
+    assert ours - theirs == {0} & ours
+    itself = {(s, s + length) for s in theirs - ours}
+    assert itself == {b for b in regions if b[1] - b[0] == length and accepted_by_the_article(b[0], length, regions)}
+
+
+def test_draws_keep_the_index_and_leave_their_input_alone():
+    frame = bed(*REGIONS).set_axis(["d", "b", "b", "a"]).assign(name="x")
+    before = frame.copy()
+    drawn = intervals.draw_depleted(frame, {"chr1": SIZE}, rng=0)
+    assert drawn.index.tolist() == ["d", "b", "b", "a"]
+    assert list(drawn.columns) == COLUMNS
+    assert drawn["start"].dtype == drawn["end"].dtype == np.int64
+    pd.testing.assert_frame_equal(frame, before)
+
+
+def test_draws_are_reproducible_by_seed_and_advance_a_generator():
+    frame = bed(*REGIONS * 20, ("chr2", 3, 9), ("chr1", 1, 2))
+    sizes = {"chr1": SIZE, "chr2": 300}
+    first = intervals.draw_depleted(frame, sizes, rng=8)
+    pd.testing.assert_frame_equal(first, intervals.draw_depleted(frame, sizes, rng=8))
+    rng = np.random.default_rng(8)
+    pd.testing.assert_frame_equal(first, intervals.draw_depleted(frame, sizes, rng=rng))
+    assert not first.equals(intervals.draw_depleted(frame, sizes, rng=rng))
+    assert not first.equals(intervals.draw_depleted(frame, sizes, rng=9))
+
+
+def test_draw_refuses_regions_that_are_not_on_the_genome(refused):
+    with refused("none of its chromosomes"):
+        intervals.draw_depleted(bed(("1", 0, 5)), {"chr1": 50}, rng=0)
+    with refused("chr1:45-55", "passes the end"):
+        intervals.draw_depleted(bed(("chr1", 45, 55)), {"chr1": 50}, rng=0)
+
+
+def test_draw_names_the_longest_free_stretch(refused):
+    with refused("chr1:20-50", "30 nt", "longest free stretch: 20 nt"):
+        intervals.draw_depleted(bed(("chr2", 0, 5), ("chr1", 20, 50)), {"chr1": 65, "chr2": 65}, rng=0)
+    with refused("longest free stretch: 0 nt"):
+        intervals.draw_depleted(bed(("chr1", 0, 50)), {"chr1": 50}, rng=0)
+
+
+def test_draw_of_no_regions():
+    assert intervals.draw_depleted(intervals.no_intervals(), {"chr1": 10}, rng=0).empty
+
+
+def test_draw_has_the_distribution_of_bedtools_shuffle(tmp_path, tool):
+    size, n = 20_000, 4_000
+    blocks = bed(("chr1", 2_000, 5_000), ("chr1", 9_000, 9_100), ("chr1", 14_000, 17_000))
+    frame = pd.concat([blocks, *[bed(("chr1", 9_000, 9_100))] * n], ignore_index=True)
+    write_bed(blocks, tmp_path / "blocks.bed")
+    write_bed(frame.tail(n), tmp_path / "regions.bed")
+    (tmp_path / "sizes").write_text(f"chr1\t{size}\n")
+    rows = run_bedtools(
+        tool("bedtools"), "shuffle", "-chrom", "-seed", 4, "-i", tmp_path / "regions.bed",
+        "-g", tmp_path / "sizes", "-excl", tmp_path / "blocks.bed",
+    )  # fmt: skip
+    theirs = [int(row[1]) for row in rows]
+    ours = intervals.draw_depleted(frame, {"chr1": size}, rng=4)["start"].tail(n)
+    assert len(theirs) == n
+    assert stats.ks_2samp(theirs, ours).pvalue > 1e-3
+
+
+# The published draw -------------------------------------------------------------------------------------------
+
+
+def test_the_published_draw_and_ours_have_the_same_properties(published):
+    introgressed = intervals.read_bed(published("Akey_intr_coords.bed"))
+    theirs = intervals.read_bed(published("Akey_depl_coords.bed"))
+    sizes = intervals.read_chromsizes(published("chrom.sizes"))
+    ours = intervals.draw_depleted(introgressed, sizes, rng=42)
+    lengths = introgressed["end"] - introgressed["start"]
+    ends = introgressed["chrom"].map(sizes)
+    assert len(introgressed) == 83_601
+    for drawn in (theirs, ours):
+        assert drawn["chrom"].tolist() == introgressed["chrom"].tolist()
+        assert (drawn["end"] - drawn["start"]).tolist() == lengths.tolist()
+        assert not intervals.count_overlaps(drawn, introgressed).any()
+    # The published starts reach up to the chromosome's end, not only to its end less the length.
+    assert (ours["end"] <= ends).all()
+    assert 0 < (theirs["end"] > ends).sum() < 0.002 * len(theirs)
+    assert (theirs["start"] < ends).all()
+    for chrom, rows in introgressed.groupby("chrom").indices.items():
+        test = stats.ks_2samp(theirs["start"].iloc[rows], ours["start"].iloc[rows])
+        assert test.pvalue > 1e-4, chrom
+
+
+def test_the_published_regions_lie_on_hg19(published):
+    introgressed = intervals.read_bed(published("Akey_intr_coords.bed"))
+    sizes = intervals.read_chromsizes(published("chrom.sizes"))
+    intervals.check_regions(introgressed, sizes, source="Akey_intr_coords.bed")
+    assert not introgressed.duplicated().any()
+    assert Counter(introgressed["chrom"]).keys() == {f"chr{i}" for i in range(1, 23)}
+    labels = intervals.cluster(introgressed)
+    merged = introgressed.groupby(labels).agg(start=("start", "min"), end=("end", "max"), chrom=("chrom", "first"))
+    assert (intervals.count_overlaps(merged, merged) == 1).all()

@@ -1,0 +1,280 @@
+"""The front door, run as a user runs it: a process of its own, from another folder, without the environment active."""
+
+import fcntl
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from neanderthal_nlp import reproduce
+from neanderthal_nlp.demo import write_demo
+from neanderthal_nlp.figures import FIGURES
+
+SMALL = ["epochs=3", "n_estimators=20", "n_draws=19", "word2vec_windows=40"]
+SIZES = {"chr1": 2_500_000, "chr2": 2_000_000, "chr3": 1_500_000}
+
+
+def command(directory, inputs=None, *arguments, settings=SMALL):
+    files = [word for name, path in (inputs or {}).items() for word in (f"--{name}", str(path))]
+    changes = [word for setting in settings for word in ("--set", setting)]
+    return [sys.executable, "-m", "neanderthal_nlp.reproduce", "--directory", str(directory), "--cores", "2",
+            *files, *changes, *arguments]  # fmt: skip
+
+
+def run(directory, inputs=None, *arguments, settings=SMALL, cwd="/"):
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(Path.home())}
+    return subprocess.run(command(directory, inputs, *arguments, settings=settings), cwd=cwd, env=environment,
+                          capture_output=True, text=True, timeout=600, check=False)  # fmt: skip
+
+
+def contents(directory):
+    """Bytes of every table, without the JSON files, which tell the time a stage took."""
+    tables = [
+        *(directory / "results").rglob("*.tsv"),
+        *(directory / "results").glob("*.bed"),
+        directory / "results/kmers.npy",
+    ]
+    return {str(path.relative_to(directory)): path.read_bytes() for path in tables}
+
+
+def times(directory):
+    made = [
+        path for part in ("results", "models", "figures") for path in (directory / part).rglob("*") if path.is_file()
+    ]
+    return {path: path.stat().st_mtime_ns for path in made}
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("demo data")
+    paths = write_demo(folder, chromsizes=SIZES, n_regions=110, n_genes=50, seed=3)
+    found = {path.name: path for path in paths.values()}
+    return {
+        "genome": found["genome.fa.gz"],
+        "introgressed": found["introgressed.bed"],
+        "genes": found["refGene.txt.gz"],
+    }
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, inputs):
+    directory = tmp_path_factory.mktemp("a run")
+    result = run(directory, inputs)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return directory, result
+
+
+def copy_of(finished, tmp_path):
+    directory = tmp_path / "copy"
+    shutil.copytree(finished[0], directory, copy_function=shutil.copy2)
+    return directory
+
+
+def test_one_command_writes_all_that_the_article_shows(finished):
+    directory, result = finished
+    for name in FIGURES:
+        for form in ("png", "svg"):
+            assert (directory / f"figures/{name}.{form}").stat().st_size > 1000
+    ledger = pd.read_csv(directory / "results/claims.tsv", sep="\t")
+    assert len(ledger) == len(json.loads((directory / "results/claims.json").read_text())["claims"]) >= 14
+    assert set(ledger["verdict"]) <= {"reproduced", "differs", "not testable on this input"}
+    for part in ("results", "models", "figures"):
+        assert str(directory / part) in result.stdout
+    assert "The article's claims" in result.stdout
+    evaluation = pd.read_csv(directory / "results/evaluation.tsv", sep="\t")
+    assert set(evaluation["model"]) == {"network", "forest", "logistic_regression", "linear_svm", "naive_bayes"}
+    accuracy = evaluation[evaluation["metric"] == "accuracy"]
+    assert (accuracy["low"] <= accuracy["value"]).all()
+    assert (accuracy["value"] <= accuracy["high"]).all()
+    assert len(pd.read_csv(directory / "results/history.tsv", sep="\t")) == 3
+    assert not list(directory.rglob("*.part"))
+
+
+def test_provenance_lies_beside_the_results(finished):
+    directory, _ = finished
+    for name in ("results/regions", "results/windows", "results/kmers", "models/forest", "models/network"):
+        record = json.loads((directory / f"{name}.json").read_text())
+        assert record["versions"]["numpy"]
+        assert record["seconds"] > 0
+        assert all(len(source["sha256"]) == 64 for source in record["inputs"].values())
+
+
+def test_a_second_run_does_nothing(finished, inputs):
+    directory, _ = finished
+    before = times(directory)
+    result = run(directory, inputs)
+    assert result.returncode == 0, result.stderr
+    assert "The article's claims" in result.stdout
+    assert times(directory) == before
+
+
+def test_a_changed_parameter_runs_again_only_what_depends_on_it(finished, inputs, tmp_path):
+    directory = copy_of(finished, tmp_path)
+    before = times(directory)
+    result = run(directory, inputs, settings=[*SMALL[:2], "n_draws=29", SMALL[3]])
+    assert result.returncode == 0, result.stderr
+    after = times(directory)
+    renewed = {str(path.relative_to(directory)) for path in after if after[path] != before.get(path)}
+    assert {"results/intersections.json", "results/gc.tsv", "results/claims.tsv"} <= renewed
+    untouched = (
+        "results/windows.tsv",
+        "results/kmers.npy",
+        "models/forest.skops",
+        "models/network.keras",
+        "results/genes.tsv",
+    )
+    assert not renewed & set(untouched)
+    assert json.loads((directory / "results/intersections.json").read_text())["n_draws"] == 29
+
+
+def test_dry_run_writes_nothing_and_names_the_stages(inputs, tmp_path):
+    result = run(tmp_path / "new", inputs, "--dry-run")
+    assert result.returncode == 0, result.stderr
+    for stage in reproduce.STAGES:
+        assert re.search(rf"\b{stage}\b", result.stdout + result.stderr)
+    assert not list((tmp_path / "new").glob("[a-z]*"))
+
+
+def test_until_stops_after_a_stage(finished, inputs, tmp_path):
+    result = run(tmp_path, inputs, "--until", "kmers")
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "results/kmers.npy").read_bytes() == (finished[0] / "results/kmers.npy").read_bytes()
+    assert not (tmp_path / "models").exists()
+
+
+def test_a_second_live_run_is_refused_and_a_dead_ones_lock_is_not_in_the_way(finished, inputs, tmp_path):
+    directory = copy_of(finished, tmp_path)
+    with (directory / ".lock").open("a+") as lock:
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        result = run(directory, inputs)
+        assert result.returncode == 2
+        assert "another run" in result.stderr
+        assert result.stderr.count("\n") == 1
+    assert run(directory, inputs).returncode == 0
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_killed_run_leaves_nothing_half_written_and_the_next_goes_on(finished, inputs, tmp_path, how):
+    directory = tmp_path / "killed"
+    process = subprocess.Popen(
+        command(directory, inputs), cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    for line in process.stderr:
+        if line.startswith("network: epoch 1/"):
+            break
+    process.send_signal(how)
+    process.wait(timeout=60)
+    process.stderr.close()
+    assert process.returncode == (130 if how != signal.SIGKILL else -signal.SIGKILL)
+    assert not (directory / "results/history.tsv").exists()
+    result = run(directory, inputs)
+    assert result.returncode == 0, result.stderr
+    assert "network: epoch 1/" not in result.stderr  # training went on where it stood
+    assert "kmers: " not in result.stderr  # and finished stages were not run again
+    assert contents(directory) == contents(finished[0])
+    assert not list(directory.rglob("*.part"))
+
+
+def test_stages_end_with_the_run_that_started_them(inputs, tmp_path):
+    process = subprocess.Popen(
+        command(tmp_path, inputs), cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    for line in process.stderr:
+        if line.startswith("kmers: "):
+            break
+    process.kill()
+    process.wait()
+    process.stderr.close()
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and (left := _working_in(tmp_path)):
+        time.sleep(0.2)
+    assert not left
+
+
+def _working_in(directory):
+    """Processes whose working folder is the run's."""
+    if not Path("/proc/self/cwd").exists():
+        pytest.skip("needs /proc")
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cwd"):
+        try:
+            if entry.resolve() == directory.resolve():
+                found.append(entry.parent.name)
+        except OSError:
+            continue
+    return found
+
+
+def write(path, text):
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("", "the file is empty"),
+        ("hello world\n", "line 1: not BED"),
+        ("chr1\t100\t50\n", "line 1: interval chr1:100-50 is inverted"),
+        ("chr1\t-5\t50\n", "line 1: negative coordinate -5"),
+        ("chrZ\t5\t50000\n", "none of its chromosomes"),
+        ("chr1\t5\t50000\nchrZ\t5\t50000\n", "1 of 2 chromosomes unknown to the genome: chrZ"),
+        ("chr1\t2400000\t2600000\n", "passes the end of chr1"),
+        ("chr1\t20000\t1900000\n", "N"),
+    ],
+)
+def test_bad_regions_end_with_one_line_and_status_2(inputs, tmp_path, content, expected):
+    bad = write(tmp_path / "bad.bed", content)
+    result = run(tmp_path / "run", {**inputs, "introgressed": bad})
+    assert result.returncode == 2
+    errors = [line for line in result.stderr.splitlines() if "error: " in line]
+    assert len(errors) == 1
+    assert expected in errors[0]
+    assert str(bad) in errors[0]
+    assert not list((tmp_path / "run").rglob("*.bed"))
+
+
+def test_arguments_are_checked_before_anything_runs(inputs, tmp_path, capsys):
+    cases = [
+        (["--genome", "/nowhere.fa"], "--genome /nowhere.fa: no such file"),
+        (["--profile", "nothing"], "--profile nothing: no such file"),
+        (["--profile", "article"], "--genome, --introgressed, --genes: missing"),
+        (["--genome", str(inputs["genome"])], "--introgressed, --genes: missing"),
+        (["--set", "epoch=3"], "--set epoch=3: expected KEY=VALUE"),
+        (["--cores", "0"], "--cores 0: expected 1 or more"),
+        (["--profile", str(write(tmp_path / "p.yaml", "epochz: 3\n"))], "found epochz"),
+        (["--profile", str(write(tmp_path / "q.yaml", "[1, 2\n"))], "not YAML"),
+    ]
+    for arguments, message in cases:
+        assert reproduce.main(["--directory", str(tmp_path / "run"), *arguments]) == 2
+        captured = capsys.readouterr()
+        assert message in captured.err
+        assert captured.err.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_profiles_hold_the_articles_values():
+    article, demo = reproduce.read_profile("article"), reproduce.read_profile("demo")
+    assert set(article) == set(demo)
+    assert (article["epochs"], article["n_estimators"], article["window_length"], article["k"]) == (200, 500, 10_000, 5)
+    differing = {key for key in article if article[key] != demo[key]}
+    assert differing == {"synthetic", "assembly", "unplaced", "epochs", "word2vec_windows", "word2vec_workers"}
+
+
+def test_a_profile_may_be_a_file(tmp_path):
+    path = write(tmp_path / "mine.yaml", yaml.safe_dump({"epochs": 7, "assembly": None}))
+    profile = reproduce.read_profile(str(path))
+    assert profile["epochs"] == 7
+    assert profile["n_estimators"] == 500
