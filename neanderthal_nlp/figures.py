@@ -579,6 +579,18 @@ def _stamp(figure: Figure, note: str) -> None:
     figure.text(0.995, 0.005, note, ha="right", va="bottom", fontsize=5.5, color="0.4")
 
 
+def _settle(figure: Figure) -> None:
+    """Carry out the layout and round it: the last digits of the solver change from process to process."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        left, bottom, width, height = np.round(axes.get_position().bounds, 6)
+        axes.set_position((left, bottom, width, height))
+    for text in figure.texts:
+        x, y = text.get_position()
+        text.set_position((round(x, 6), round(y, 6)))
+
+
 @_styled
 def draw_figures(results: str | Path, directory: str | Path, *, note: str = "") -> list[Path]:
     """Draw every figure of the article from the results of a run.
@@ -609,6 +621,7 @@ def draw_figures(results: str | Path, directory: str | Path, *, note: str = "") 
         figure = recipe.plot(**{argument: loaded[file] for argument, file in recipe.inputs.items()})
         if note:
             _stamp(figure, note)
+        _settle(figure)
         for suffix, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
             path = directory / f"{name}.{suffix}"
             with replacing(path) as part:

@@ -273,6 +273,20 @@ def test_same_results_give_the_same_bytes_in_another_process(drawn, folder, tmp_
         assert not re.search(rb"<dc:date>|Software|matplotlib v", path.read_bytes())
 
 
+def test_layout_does_not_hang_on_last_digits():
+    """The layout's solver orders by memory address: without rounding, ids in the SVG differ now and then."""
+    figure = plot("06_importances", ordinary_results())
+    figure.draw_without_rendering()
+    before = [axes.get_position().bounds for axes in figure.axes]
+    figures._settle(figure)
+    after = [axes.get_position().bounds for axes in figure.axes]
+    assert np.allclose(before, after, atol=1e-6)
+    corners = [bound for bounds in after for bound in (bounds[0], bounds[1])]
+    assert corners == [round(bound, 6) for bound in corners]
+    figure.draw_without_rendering()
+    assert [axes.get_position().bounds for axes in figure.axes] == after
+
+
 def test_the_users_settings_do_not_show(folder, tmp_path, drawn, monkeypatch):
     monkeypatch.setattr(figures, "FIGURES", {"03_training_curve": FIGURES["03_training_curve"]})
     with mpl.rc_context({"font.size": 30, "axes.facecolor": "black", "svg.fonttype": "path", "savefig.dpi": 10}):
@@ -500,8 +514,9 @@ def test_texts_lie_within_the_figure_and_apart(name, results):
                or not canvas.y0 < box.y0 < box.y1 < canvas.y1]  # fmt: skip
     assert outside == []
     # K-mers of a map lie where they lie.
-    boxes = [(text, box.padded(-1)) for text, box in boxes if "umap" not in name and "tsne" not in name
-             or text.axes is None or text not in text.axes.texts]  # fmt: skip
+    if name in ("08_umap", "09_tsne"):
+        boxes = [(text, box) for text, box in boxes if text.axes is None or text not in text.axes.texts]
+    boxes = [(text, box.padded(-1)) for text, box in boxes]
     assert len(boxes) > 5
     pairs = [(a, b) for i, a in enumerate(boxes) for b in boxes[:i]]
     assert [(one.get_text(), other.get_text()) for (one, a), (other, b) in pairs if a.overlaps(b)] == []

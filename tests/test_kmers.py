@@ -1,0 +1,201 @@
+"""A sequence as a sentence of k-mers; CountVectorizer is the reference for the counts."""
+
+from __future__ import annotations
+
+import random
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.feature_extraction.text import CountVectorizer
+
+from neanderthal_nlp import kmers
+
+DEFECT = pytest.mark.xfail(strict=True)
+TEXTS = st.lists(st.text("ACGTacgtNnRy-", max_size=60), max_size=6)
+
+
+def naive_counts(texts, k):
+    """Count by comparing every stretch with every word."""
+    words = ["".join(word) for word in product("ACGT", repeat=k)]
+    return [
+        [sum(text[i : i + k].upper() == word for i in range(len(text) - k + 1)) for word in words] for text in texts
+    ]
+
+
+# Words --------------------------------------------------------------------------------------------------------
+
+
+@given(text=st.text("ACGTacgtN", max_size=30), k=st.integers(1, 8))
+def test_kmers_are_the_articles_overlapping_words(text, k):
+    words = kmers.get_kmers(text, k)
+    assert len(words) == max(len(text) - k + 1, 0)
+    assert all(word == text.upper()[i : i + k] for i, word in enumerate(words))
+    assert kmers.to_sentence(text, k) == " ".join(words)
+    assert kmers.to_sentence(text, k).split() == words
+
+
+def test_a_sentence_by_hand():
+    assert kmers.to_sentence("gattNca", 5) == "GATTN ATTNC TTNCA"
+    assert kmers.to_sentence("gatt", 5) == ""
+
+
+@pytest.mark.parametrize("k", [1, 2, 5])
+def test_vocabulary_is_alphabetical(k):
+    words = kmers.vocabulary(k)
+    assert words == sorted(words)
+    assert len(set(words)) == len(words) == 4**k
+    assert set("".join(words)) == set("ACGT")
+
+
+# Counts -------------------------------------------------------------------------------------------------------
+
+
+@given(texts=TEXTS, k=st.integers(2, 5))
+def test_counts_equal_count_vectorizer_with_a_vocabulary(texts, k):
+    vectorizer = CountVectorizer(vocabulary=[word.lower() for word in kmers.vocabulary(k)])
+    wanted = vectorizer.transform([kmers.to_sentence(text, k) for text in texts]).toarray() if texts else None
+    counts = kmers.count_kmers(texts, k)
+    assert counts.dtype == np.int32
+    assert counts.shape == (len(texts), 4**k)
+    if texts:
+        np.testing.assert_array_equal(counts, wanted)
+
+
+@given(texts=TEXTS, k=st.integers(1, 3))
+def test_counts_equal_the_naive_count(texts, k):
+    counts = kmers.count_kmers(texts, k)
+    np.testing.assert_array_equal(counts, np.array(naive_counts(texts, k)).reshape(-1, 4**k))
+
+
+@pytest.mark.parametrize("k", [2, 3, 5])
+def test_counts_equal_the_articles_count_vectorizer(k):
+    rng = random.Random(k)  # noqa: S311 (not for secrets)
+    texts = ["".join(rng.choices("ACGTacgt", weights=[3, 2, 2, 3] * 2, k=rng.randint(1, 10_000))) for _ in range(12)]
+    texts.append("".join(kmers.vocabulary(k)))  # so that every word occurs
+    vectorizer = CountVectorizer()
+    bag = vectorizer.fit_transform([kmers.to_sentence(text, k) for text in texts])
+    assert [word.upper() for word in vectorizer.get_feature_names_out()] == kmers.vocabulary(k)
+    counts = kmers.count_kmers(texts, k)
+    np.testing.assert_array_equal(counts, bag.toarray().astype("int32"))
+    assert counts.dtype == np.int32
+    assert counts.sum(axis=1).tolist() == [max(len(text) - k + 1, 0) for text in texts]
+
+
+def test_the_default_is_the_articles_5():
+    assert kmers.count_kmers(["ACGTA"]).nonzero()[1].tolist() == [kmers.vocabulary(5).index("ACGTA")]
+
+
+def test_short_and_foreign_texts_give_rows_of_zeros():
+    counts = kmers.count_kmers(["", "A", "ACGT", "NNNNNNNN", "ACGTNACGT", "ACGTA"], 5)
+    assert counts.sum(axis=1).tolist() == [0, 0, 0, 0, 0, 1]
+
+
+def test_nothing_to_count():
+    assert kmers.count_kmers([], 3).shape == (0, 64)
+    assert kmers.count_kmers(iter(()), 3).dtype == np.int32
+
+
+def test_texts_are_read_one_at_a_time():
+    alive = 0
+
+    class Text(str):
+        __slots__ = ()
+
+        def __del__(self):
+            nonlocal alive
+            alive -= 1
+
+    def texts():
+        nonlocal alive
+        for _ in range(50):
+            alive += 1
+            assert alive <= 2
+            yield Text("ACGTACGT")
+
+    assert kmers.count_kmers(texts(), 2).sum() == 50 * 7
+
+
+def test_counts_into_an_array_of_the_caller(tmp_path):
+    texts = ["ACGTACGT", "", "TTTTT"]
+    wanted = kmers.count_kmers(texts, 3)
+    full = np.full((3, 64), 99, dtype=np.int32)
+    assert kmers.count_kmers(iter(texts), 3, out=full) is full
+    np.testing.assert_array_equal(full, wanted)
+
+    path = tmp_path / "kmers.npy"
+    mapped = np.lib.format.open_memmap(path, mode="w+", dtype=np.int32, shape=(3, 64))
+    kmers.count_kmers(texts, 3, out=mapped).flush()
+    np.testing.assert_array_equal(np.load(path), wanted)
+
+    strided = np.zeros((3, 128), dtype=np.int32)[:, ::2]
+    np.testing.assert_array_equal(kmers.count_kmers(texts, 3, out=strided), wanted)
+
+
+@pytest.mark.parametrize("rows", [2, 4])
+def test_an_array_of_another_number_of_rows_is_refused(rows):
+    with pytest.raises(ValueError, match=f"out: found {rows} rows"):
+        kmers.count_kmers(["ACGT"] * 3, 2, out=np.zeros((rows, 16), dtype=np.int32))
+
+
+# A narrower array than 4**k is not tried here: where it is not refused, memory beyond it is written to.
+@DEFECT
+@pytest.mark.parametrize("shape", [(3, 17), (3, 64), (3, 16, 2)])
+def test_an_array_of_another_width_is_refused(shape):
+    with pytest.raises(ValueError, match="out"):
+        kmers.count_kmers(["ACGT"] * 3, 2, out=np.zeros(shape, dtype=np.int32))
+
+
+@DEFECT
+@pytest.mark.parametrize("dtype", [np.float64, np.int8, np.uint16])
+def test_an_array_of_another_type_is_refused(dtype):
+    with pytest.raises(ValueError, match="out"):
+        kmers.count_kmers(["ACGT"] * 3, 2, out=np.zeros((3, 16), dtype=dtype))
+
+
+@pytest.mark.parametrize("k", [0, -1])
+def test_words_without_letters_are_refused(k):
+    with pytest.raises(ValueError, match="k: found"):
+        kmers.count_kmers(["ACGT"], k)
+
+
+def test_letters_beyond_ascii_are_refused():
+    with pytest.raises(ValueError, match="ascii"):
+        kmers.count_kmers(["ACGT", "ACGÅT"], 2)
+
+
+# Most common k-mers -------------------------------------------------------------------------------------------
+
+
+@given(
+    counts=st.lists(st.lists(st.integers(0, 3), min_size=16, max_size=16), min_size=1, max_size=5),
+    seed=st.integers(0, 99),
+    n=st.integers(1, 20),
+)
+def test_top_kmers_equals_sorting_by_count_then_name(counts, seed, n):
+    labels = np.random.default_rng(seed).integers(0, 2, len(counts))
+    table = kmers.top_kmers(np.array(counts, dtype=np.int32), labels, 2, n=n)
+    words = ["".join(word) for word in product("ACGT", repeat=2)]
+    wanted = []
+    for name, label in (("introgressed", 1), ("depleted", 0)):
+        chosen = [row for row, its in zip(counts, labels, strict=True) if its == label]
+        total = {word: sum(row[j] for row in chosen) for j, word in enumerate(words)}
+        order = sorted(words, key=lambda word, total=total: (-total[word], word))[:n]
+        wanted += [(name, rank, word, total[word]) for rank, word in enumerate(order, start=1)]
+    assert list(table.itertuples(index=False, name=None)) == wanted
+    assert list(table.columns) == ["label", "rank", "kmer", "count"]
+
+
+def test_top_kmers_of_texts_gives_20_a_class_and_does_not_overflow():
+    counts = kmers.count_kmers(["AAAAAAAAAC", "TTTTTTTTTG"])
+    table = kmers.top_kmers(counts, np.array([1, 0]))
+    assert table.groupby("label")["rank"].agg(["min", "max"]).to_numpy().tolist() == [[1, 20], [1, 20]]
+    assert table.loc[table["rank"] == 1, "kmer"].tolist() == ["AAAAA", "TTTTT"]
+    large = np.full((3, 4), 2**31 - 1, dtype=np.int32)
+    total = kmers.top_kmers(large, np.ones(3, dtype=np.int64), 1, n=1)
+    pd.testing.assert_series_equal(
+        total["count"], pd.Series([3 * (2**31 - 1), 0], name="count"), check_dtype=False
+    )  # fmt: skip
