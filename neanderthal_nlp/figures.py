@@ -319,19 +319,18 @@ def plot_gene_lists(genes: pd.DataFrame, *, n_shown: int = 20) -> Figure:
     genes : DataFrame
         `Gene` ("chrom:start-end"), `Gene_Symbol, Predict, Prob_1` (`genes.tsv`).
     n_shown : int
-        Genes in each of the two lists.
+        Genes in each of the two lists, which name a symbol once (see `genes.extreme_genes`).
     """
-    ordered = genes.sort_values("Prob_1", ascending=False, kind="stable")
+    from neanderthal_nlp.genes import extreme_genes  # here, since it brings numba, which no figure needs
+
+    highest, lowest = extreme_genes(genes, n_shown)
     figure = _figure(TWO_COLUMNS, 82)
     panels = figure.subplots(1, 2, sharex=True)
-    lists = (
-        ("highest", ordered.head(n_shown), INTROGRESSED),
-        ("lowest", ordered.tail(n_shown).iloc[::-1], DEPLETED),
-    )
+    lists = (("highest", highest, INTROGRESSED), ("lowest", lowest, DEPLETED))
     for axes, (title, rows, color) in zip(panels, lists, strict=True):
         axes.barh(range(len(rows)), rows["Prob_1"], color=color)
         for at, (gene, value) in enumerate(zip(rows["Gene"], rows["Prob_1"], strict=True)):
-            place = gene.rpartition("-")[0]  # chromosome and start: several genes may share a symbol
+            place = gene.rpartition("-")[0]  # chromosome and start, since several genes may share a symbol
             roomy = value > 0.45
             axes.text(value + 0.01, at, f"{value:.3f}" + f"  {place}" * (not roomy), va="center", fontsize=5.5)
             axes.text(0.01, at, place * roomy, va="center", fontsize=5.5, color="white")

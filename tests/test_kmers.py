@@ -143,7 +143,7 @@ def test_an_array_of_another_number_of_rows_is_refused(rows):
 
 # A narrower array than 4**k is not tried here: where it is not refused, memory beyond it is written to.
 @DEFECT
-@pytest.mark.parametrize("shape", [(3, 17), (3, 64), (3, 16, 2)])
+@pytest.mark.parametrize("shape", [(3, 17), (3, 64)])
 def test_an_array_of_another_width_is_refused(shape):
     with pytest.raises(ValueError, match="out"):
         kmers.count_kmers(["ACGT"] * 3, 2, out=np.zeros(shape, dtype=np.int32))

@@ -1,0 +1,221 @@
+"""The stages as commands: what they write, what the faithful mode changes, how bad input ends."""
+
+import gzip
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pysam
+import pytest
+from Bio import SeqIO
+
+from neanderthal_nlp import cli, intervals
+from neanderthal_nlp.errors import InputError
+
+
+@pytest.fixture
+def genome(tmp_path):
+    """Three chromosomes of 60 kb; chr1 and chr2 with a gap of 5 kb, chr3 nothing but N."""
+    rng = np.random.default_rng(5)
+    path = tmp_path / "genome.fa"
+    with path.open("w") as handle:
+        for chrom in ("chr1", "chr2", "chr3"):
+            letters = rng.choice(list("ACGTacgt"), 60_000)
+            letters[30_000:35_000] = "N"
+            if chrom == "chr3":
+                letters[:] = "N"
+            handle.write(f">{chrom}\n" + "\n".join("".join(row) for row in letters.reshape(-1, 60)) + "\n")
+    return path
+
+
+@pytest.fixture
+def introgressed(tmp_path):
+    rows = [("1", 0, 11_000), ("1", 2_000, 14_000), ("1", 29_000, 36_000), ("2", 40_000, 52_000), ("2", 40_000, 52_000)]
+    path = tmp_path / "introgressed.bed"
+    path.write_text("track name=x\n" + "".join(f"{c}\t{s}\t{e}\n" for c, s, e in rows))
+    return path
+
+
+def stage(name, directory, *arguments):
+    """Call a stage in this process; the indexes lie beside the run's folder."""
+    cache = (
+        []
+        if name in ("network", "forest", "linear", "evaluation", "figures", "claims")
+        else ["--cache", str(directory.parent / "cache")]
+    )
+    cli.app([name, "--directory", str(directory), *cache, *map(str, arguments)], standalone_mode=False)
+
+
+def regions(directory, genome, introgressed, *arguments):
+    stage("regions", directory, "--genome", genome, "--introgressed", introgressed, *arguments)
+
+
+def table(path):
+    return pd.read_csv(path, sep="\t")
+
+
+def test_regions_are_unique_renamed_and_drawn_clear_of_n(genome, introgressed, tmp_path):
+    run = tmp_path / "run"
+    regions(run, genome, introgressed)
+    frame = intervals.read_bed(run / "results/introgressed.bed")
+    assert list(zip(frame["chrom"], frame["start"], frame["end"], strict=True)) == [
+        ("chr1", 0, 11_000), ("chr1", 2_000, 14_000), ("chr1", 29_000, 36_000), ("chr2", 40_000, 52_000),
+    ]  # fmt: skip
+    depleted = intervals.read_bed(run / "results/depleted.bed")
+    assert list(depleted["name"]) == ["0", "1", "3"]  # the third region holds an N
+    blocks = pd.concat([frame, intervals.read_bed(run / "results/gaps.bed")])
+    assert not intervals.count_overlaps(depleted, blocks).any()
+
+
+def test_windows_and_counts_fit_the_letters(genome, introgressed, tmp_path):
+    run = tmp_path / "run"
+    regions(run, genome, introgressed)
+    stage("windows", run, "--genome", genome, "--length", 9_000, "--fasta", tmp_path / "clean")
+    stage("kmers", run, "--genome", genome)
+    windows = table(run / "results/windows.tsv")
+    assert list(windows["label"]) == [1, 1, 1, 0, 0, 0]
+    assert list(windows["pair"]) == [0, 1, 2, 0, 1, 2]
+    assert (windows["end"] - windows["start"] == 9_000).all()
+    counts = np.load(run / "results/kmers.npy")
+    assert counts.shape == (6, 1024)
+    assert (counts.sum(axis=1) == 8_996).all()
+    clean = list(SeqIO.parse(tmp_path / "clean/introgressed.fa", "fasta"))
+    assert [record.id for record in clean] == ["chr1:1-11000", "chr1:2001-14000", "chr2:40001-52000"]
+    assert str(clean[1].seq) == _faidx(genome, "chr1:2001-14000").upper()
+
+
+def _faidx(genome, region):
+    output = genome.with_name("faidx.fa")  # pysam does not catch what this command prints
+    pysam.faidx(str(genome), "-o", str(output), region)
+    return "".join(output.read_text().splitlines()[1:])
+
+
+def test_as_published_pastes_bed_numbers_into_samtools_and_draws_blindly(genome, introgressed, tmp_path):
+    run = tmp_path / "run"
+    regions(run, genome, introgressed, "--as-published", "--seed", 4)
+    assert len(intervals.read_bed(run / "results/depleted.bed")) == 4  # the pair with an N is thrown away later
+    stage("windows", run, "--genome", genome, "--as-published", "--fasta", tmp_path / "clean")
+    windows = table(run / "results/windows.tsv")
+    clean = {record.id: str(record.seq) for part in ("introgressed", "depleted")
+             for record in SeqIO.parse(tmp_path / f"clean/{part}.fa", "fasta")}  # fmt: skip
+    shifted = windows[windows["region_start"] > 0]
+    assert (shifted["start"] == shifted["region_start"] - 1).all()
+    for row in shifted.itertuples():
+        pasted = f"{row.chrom}:{row.region_start}-{row.region_end}"
+        assert clean[pasted] == _faidx(genome, pasted).upper()
+        assert "N" not in clean[pasted]
+
+
+def test_a_plain_gzip_genome_gives_the_same_windows(genome, introgressed, tmp_path):
+    packed = tmp_path / "genome.fa.gz"
+    packed.write_bytes(gzip.compress(genome.read_bytes()))
+    for name, path in (("plain", genome), ("gzip", packed)):
+        regions(tmp_path / name, path, introgressed)
+        stage("windows", tmp_path / name, "--genome", path)
+        stage("kmers", tmp_path / name, "--genome", path)
+    assert np.array_equal(np.load(tmp_path / "plain/results/kmers.npy"), np.load(tmp_path / "gzip/results/kmers.npy"))
+
+
+def test_a_part_of_an_assembly_serves_with_its_chromosome_sizes(genome, tmp_path):
+    sizes = tmp_path / "chrom.sizes"
+    sizes.write_text("chr1\t60000\nchr2\t60000\nchr3\t60000\nchr4\t90000\n")
+    bed = tmp_path / "more.bed"
+    bed.write_text("chr1\t0\t11000\nchr4\t0\t11000\n")
+    with pytest.raises(InputError, match="unknown to the genome: chr4"):
+        regions(tmp_path / "without", genome, bed)
+    regions(tmp_path / "with", genome, bed, "--chromsizes", sizes)
+    assert list(intervals.read_bed(tmp_path / "with/results/depleted.bed")["name"]) == ["0"]
+    sizes.write_text("chr1\t60001\n")
+    with pytest.raises(InputError, match="chr1 has 60000 nt, expected 60001"):
+        regions(tmp_path / "wrong", genome, bed, "--chromsizes", sizes)
+
+
+def test_a_region_without_room_for_its_partner_stops_the_stage_or_is_left_out(genome, tmp_path):
+    bed = tmp_path / "long.bed"
+    bed.write_text("chr1\t0\t11000\nchr1\t0\t29000\n")
+    with pytest.raises(InputError, match="no admissible start on chr1 for a depleted region of 29000 nt"):
+        regions(tmp_path / "a", genome, bed)
+    assert not (tmp_path / "a").exists()
+    regions(tmp_path / "b", genome, bed, "--unplaced", "drop")
+    assert list(intervals.read_bed(tmp_path / "b/results/depleted.bed")["name"]) == ["0"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("chr3\t100\t20000\n", "hold an N: has it letters there"),
+        ("chr1\t100\t60001\n", r"record 1 \(chr1:100-60001\) passes the end of chr1"),
+        ("chr7\t100\t20000\nchr8\t5\t20000\n", "none of its chromosomes is in the genome"),
+    ],
+)
+def test_regions_that_do_not_fit_the_genome(genome, tmp_path, content, message):
+    bed = tmp_path / "bad.bed"
+    bed.write_text(content)
+    with pytest.raises(InputError, match=message):
+        regions(tmp_path / "run", genome, bed)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_window_shorter_than_a_word(genome, tmp_path):
+    bed = tmp_path / "short.bed"
+    bed.write_text("chr1\t100\t104\n")
+    regions(tmp_path / "run", genome, bed)
+    with pytest.raises(InputError, match="chr1:100-104 has 4 nt, expected at least k = 5"):
+        stage("windows", tmp_path / "run", "--genome", genome)
+    assert not (tmp_path / "run/results/windows.tsv").exists()
+
+
+def test_no_pair_left(genome, tmp_path):
+    bed = tmp_path / "gap.bed"
+    bed.write_text("chr1\t29000\t36000\n")
+    run = tmp_path / "run"
+    regions(run, genome, bed, "--as-published")
+    with pytest.raises(InputError, match="no pair of regions is left"):
+        stage("windows", run, "--genome", genome, "--as-published")
+
+
+def test_counts_that_do_not_fit_the_windows_are_refused(genome, introgressed, tmp_path):
+    run = tmp_path / "run"
+    regions(run, genome, introgressed)
+    stage("windows", run, "--genome", genome)
+    stage("kmers", run, "--genome", genome)
+    counts = run / "results/kmers.npy"
+    np.save(counts, np.load(counts)[:-1])
+    with pytest.raises(InputError, match=r"kmers\.npy: found shape \(5, 1024\), expected \(6, 1024\)"):
+        stage("linear", run)
+    counts.write_bytes(counts.read_bytes()[:60])
+    with pytest.raises(InputError, match="not a matrix of counts"):
+        stage("linear", run)
+
+
+def invoke(*arguments):
+    return subprocess.run([sys.executable, "-m", "neanderthal_nlp.cli", *map(str, arguments)], capture_output=True,
+                          text=True, stdin=subprocess.DEVNULL, check=False)  # fmt: skip
+
+
+def test_bad_input_is_one_line_on_standard_error_and_status_2(genome, tmp_path):
+    bed = tmp_path / "cut.bed.gz"
+    bed.write_bytes(gzip.compress(b"".join(b"chr1\t%d\t20000\n" % start for start in range(9000)))[:-200])
+    result = invoke("regions", "--genome", genome, "--introgressed", bed, "--directory", tmp_path / "run")
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith(f"regions: error: {bed}: truncated or damaged gzip")
+    assert result.stderr.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_unknown_options_and_values_are_refused(tmp_path):
+    assert invoke("regions", "--nonsense").returncode == 2
+    assert invoke("kmers", "--genome", "x", "--directory", tmp_path, "--k", "0").returncode == 2
+
+
+def test_help_needs_no_deep_learning():
+    code = (
+        "import sys; sys.argv = ['neanderthal-nlp', '--help']; from neanderthal_nlp import cli\n"
+        "try: cli.main()\nexcept SystemExit: pass\n"
+        "print(sorted({'tensorflow', 'gensim', 'umap', 'sklearn', 'matplotlib'} & set(sys.modules)))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
+    assert result.stdout.splitlines()[-1] == "[]"
