@@ -184,21 +184,21 @@ def _genes_predicted(results: Results) -> Measurement:
 def _two_clusters(results: Results) -> Measurement:
     clusters = _umap_clusters(results)
     best = int(clusters["n_clusters_by_silhouette"].iloc[0])
+    if len(clusters) < 2:
+        return Measurement("one cluster", Interval(np.nan, np.nan, np.nan), holds=False)
     large, small = clusters.iloc[0], clusters.iloc[1]
     gap = small["gc_mean"] - large["gc_mean"]
-    text = (f"{large['n_kmers']} k-mers with GC {large['gc_mean']:.0%} "
-            f"and {small['n_kmers']} with {small['gc_mean']:.0%}; "
-            f"the silhouette is best for {best} clusters")  # fmt: skip
+    sizes = (
+        f"{part['n_kmers']} k-mers with GC {part['gc_mean']:.0%}, {part['n_cpg']} with a CpG" for part in (large, small)
+    )
+    text = f"{'; '.join(sizes)}; the silhouette is best for {best} clusters"
     return Measurement(text, Interval(gap, np.nan, np.nan), bool(best == 2 and large["gc_high"] < small["gc_low"]))
 
 
 def _four_in_at_rich(results: Results) -> Measurement:
     clusters = _umap_clusters(results)
-    inside = {
-        row.cluster: str(row.predictive_kmers).split(",") for row in clusters.itertuples() if row.predictive_kmers
-    }
-    at_rich = clusters.loc[clusters["gc_mean"].idxmin(), "cluster"]
-    found = [kmer for kmer in inside.get(at_rich, []) if kmer]
+    at_rich = str(clusters.sort_values("gc_mean")["predictive_kmers"].iloc[0])
+    found = [kmer for kmer in PREDICTIVE_KMERS if kmer in at_rich.split(",")]
     text = f"{len(found)} of {len(PREDICTIVE_KMERS)} in the AT-rich cluster ({', '.join(found) or 'none'})"
     return Measurement(text, Interval(len(found), np.nan, np.nan), len(found) == len(PREDICTIVE_KMERS))
 

@@ -219,7 +219,7 @@ def kmers(
         shape=list(counts.shape),
         vocabulary=bag.vocabulary(k),
     )
-    leaders = {label: ", ".join(rows["kmer"].head(4)) for label, rows in top.groupby("label")}
+    leaders = {str(label): ", ".join(rows["kmer"].head(4)) for label, rows in top.groupby("label")}
     stage.say(f"{counts.sum(dtype=np.int64):,} words in {len(table):,} windows; most common: "
               + "; ".join(f"{label} {words}" for label, words in leaders.items()))  # fmt: skip
 
@@ -438,10 +438,10 @@ def embeddings(
         {"windows": stage.results / "windows.tsv"},
         {"k": k, "windows": len(table), "workers": workers, "seed": seed},
     )
-    for row in clusters[clusters["map"] == "umap"].itertuples():
+    for row in clusters[clusters["map"] == "umap"].to_dict(orient="records"):
         stage.say(
-            f"UMAP cluster {row.cluster}: {row.n_kmers} k-mers, GC {row.gc_mean:.0%}, "
-            f"of the four: {row.predictive_kmers or 'none'}"
+            f"UMAP cluster {row['cluster']}: {row['n_kmers']} k-mers, GC {row['gc_mean']:.0%}, "
+            f"of the four: {row['predictive_kmers'] or 'none'}"
         )
 
 

@@ -7,10 +7,12 @@ measured: how many clusters a map supports, how large they are, and which letter
 
 from __future__ import annotations
 
+import importlib
+import sys
 import warnings
 import zlib
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,7 +21,7 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from sklearn.metrics import silhouette_score
 from sklearn.mixture import GaussianMixture
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.parameters import (
@@ -191,9 +193,20 @@ def project(vectors: np.ndarray, *, method: str, seed: int) -> np.ndarray:
         return reduce(components, seed).astype(np.float64)
 
 
-def _umap(components: np.ndarray, seed: int) -> np.ndarray:
-    from umap import UMAP
+def _import_umap() -> Any:
+    """Import UMAP without its variant on TensorFlow, whose import takes longer than the map."""
+    variant = "umap.parametric_umap"
+    if variant in sys.modules:
+        return importlib.import_module("umap").UMAP
+    sys.modules[variant] = None  # type: ignore[assignment]  # an import of it fails, which umap provides for
+    try:
+        return importlib.import_module("umap").UMAP
+    finally:
+        del sys.modules[variant]
 
+
+def _umap(components: np.ndarray, seed: int) -> np.ndarray:
+    UMAP = _import_umap()
     neighbors = min(UMAP_NEIGHBORS, len(components) - 1)
     reducer = UMAP(n_neighbors=neighbors, min_dist=UMAP_MIN_DIST, n_components=2, random_state=seed, n_jobs=1)
     with warnings.catch_warnings():

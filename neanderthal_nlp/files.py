@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import pandas as pd
 
@@ -48,7 +48,7 @@ def is_gzip(path: str | Path) -> bool:
 
 def open_binary(path: str | Path) -> IO[bytes]:
     """Open a plain or gzip file (any of gzip's dialects) for reading bytes."""
-    return gzip.open(path, "rb") if is_gzip(path) else Path(path).open("rb")
+    return cast(IO[bytes], gzip.open(path, "rb") if is_gzip(path) else Path(path).open("rb"))
 
 
 def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:

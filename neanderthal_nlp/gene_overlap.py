@@ -127,8 +127,16 @@ def tabulate_gc(genes: pd.DataFrame, bins: pd.DataFrame, genome: Genome, *, min_
 
 
 class GCContrast(NamedTuple):
-    """GC content of genes (mean over genes) and genome (all called letters), and their difference with its
-    95 % interval, all as shares.
+    """GC content of genes and genome, as shares.
+
+    Attributes
+    ----------
+    gc_genes : float
+        Mean over genes.
+    gc_genome : float
+        Of all called letters.
+    gc_difference, gc_difference_low, gc_difference_high : float
+        Genes minus genome, with its 95 % interval.
     """
 
     gc_genes: float

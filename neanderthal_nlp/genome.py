@@ -214,7 +214,7 @@ def _recompress(source: Path, target: Path) -> None:
             if plain.read(1) != b">":
                 raise InputError(f"{source}: the gzip file holds no FASTA (expected '>')")
             plain.seek(0)
-            with pysam.BGZFile(str(part), "wb") as blocks:
+            with pysam.BGZFile(str(part), "wb", index=None) as blocks:
                 shutil.copyfileobj(plain, blocks, _PIECE)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InputError(f"{source}: truncated or damaged gzip ({error})") from None

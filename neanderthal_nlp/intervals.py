@@ -292,7 +292,7 @@ def _by_chromosome(
     starts, ends = blocks["start"].to_numpy(dtype=np.int64), blocks["end"].to_numpy(dtype=np.int64)
     for chrom, rows in introgressed.groupby("chrom", sort=False).indices.items():
         here = blocked[chrom]
-        yield rows, _FreeStretches(starts[here], ends[here], chromsizes[str(chrom)])
+        yield np.asarray(rows), _FreeStretches(starts[here], ends[here], chromsizes[str(chrom)])
 
 
 class _FreeStretches:

@@ -265,11 +265,12 @@ def render_ledger(path: Path, *, synthetic: bool) -> str:
     from rich.table import Table
 
     table = Table(title="The article's claims", title_justify="left", pad_edge=False, show_lines=True)
-    for name, ratio in (("section", 1), ("claim", 6), ("published", 3), ("reproduced", 7), ("verdict", 3)):
-        table.add_column("§" if name == "section" else name, ratio=None if ratio == 1 else ratio)
-    rows = read_table(path)
-    for row in rows.itertuples():
-        table.add_row(str(row.section), row.sentence, row.published, row.reproduced, row.verdict)
+    table.add_column("§")
+    for name, ratio in (("claim", 6), ("published", 3), ("reproduced", 7), ("verdict", 3)):
+        table.add_column(name, ratio=ratio)
+    columns = ["section", "sentence", "published", "reproduced", "verdict"]
+    for row in read_table(path)[columns].astype(str).to_numpy():
+        table.add_row(*row)
     width = max(100, min(shutil.get_terminal_size((140, 24)).columns, 160))
     console = Console(width=width, highlight=False)
     with console.capture() as capture:

@@ -111,7 +111,7 @@ def make_windows(
 def _check_length(regions: pd.DataFrame, k: int) -> None:
     lengths = regions["end"] - regions["start"]
     if lengths.min() < k:
-        row = regions.loc[lengths.idxmin()]
+        row = regions.iloc[int(lengths.to_numpy().argmin())]
         raise InputError(
             f"regions: {row.chrom}:{row.start}-{row.end} has {row.end - row.start} nt, expected at least k = {k}"
         )

@@ -50,7 +50,7 @@ def write_fasta_text(letters: dict[str, str], path: Path, *, line: int = LINE) -
 def letters() -> dict[str, str]:
     """Letters of a small genome: soft masking, runs of N of every kind, a chromosome without letters, a single base."""
     return {
-        "chr1": "N" * 50 + random_letters(700, 1) + "NNnnnNN" + random_letters(311, 2) + "n" + random_letters(9, 3) + "NNN",
+        "chr1": "N" * 50 + "NNnnnNN".join([random_letters(700, 1), random_letters(311, 2)]) + "n" + "acgNNN",
         "chr2": random_letters(25_000, 4),
         "chrEmpty": "N" * 130,
         "scaffold_1.1": "g",

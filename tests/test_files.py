@@ -156,7 +156,11 @@ def test_write_bed_has_no_header(tmp_path):
     assert path.read_bytes() == b"chr1\t0\t5\ta b\n"
 
 
-@given(value=st.dictionaries(st.text(max_size=5), st.none() | st.booleans() | st.integers() | st.lists(st.text(max_size=5))))
+@given(
+    value=st.dictionaries(
+        st.text(max_size=5), st.none() | st.booleans() | st.integers() | st.lists(st.text(max_size=5))
+    )
+)
 def test_json_reads_back(tmp_path, value):
     path = tmp_path / "value.json"
     files.write_json(value, path)

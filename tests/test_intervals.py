@@ -179,7 +179,9 @@ def test_read_bed_refuses_old_mac_line_ends_rather_than_misread_them(tmp_path, r
         intervals.read_bed(path)
 
 
-@pytest.mark.parametrize("content", ["chr1\t249250621\nchrM\t16571\n", "chr1\t249250621\t6\t50\t51\nchrM 16571\n\n# x\n"])
+@pytest.mark.parametrize(
+    "content", ["chr1\t249250621\nchrM\t16571\n", "chr1\t249250621\t6\t50\t51\nchrM 16571\n\n# x\n"]
+)
 def test_read_chromsizes(tmp_path, content):
     path = tmp_path / "chrom.sizes"
     path.write_text(content)

@@ -145,7 +145,14 @@ def test_windows_as_published_are_what_samtools_gives_for_the_pasted_numbers(fas
     assert [len(text) for text in ours[:3]] == [30, 10_000, 101]
     assert windows["region_start"].tolist() == [*introgressed["start"], *depleted["start"]]
 
-    arguments = [tool("samtools"), "faidx", fasta_genome.path, *regions, "--fai-idx", fasta_genome.path.parent / "s.fai"]
+    arguments = [
+        tool("samtools"),
+        "faidx",
+        fasta_genome.path,
+        *regions,
+        "--fai-idx",
+        fasta_genome.path.parent / "s.fai",
+    ]
     done = subprocess.run(arguments, capture_output=True, text=True, check=True)
     assert ours == ["".join(record.splitlines()[1:])[:10_000] for record in done.stdout.split(">")[1:]]
 
@@ -297,7 +304,9 @@ def test_write_fasta_is_wrapped_as_the_samtools_program_does(fasta_genome, refer
     sequences.write_fasta(REGIONS, fasta_genome, path)
     names = [name for name, _ in records(path.read_text())]
     done = subprocess.run([tool("samtools"), "faidx", reference, *names], capture_output=True, text=True, check=True)
-    assert [line if line[0] == ">" else line.upper() for line in done.stdout.splitlines()] == path.read_text().splitlines()
+    assert [
+        line if line[0] == ">" else line.upper() for line in done.stdout.splitlines()
+    ] == path.read_text().splitlines()
 
 
 def test_write_fasta_leaves_nothing_where_a_region_cannot_be_read(fasta_genome, tmp_path, refused):
