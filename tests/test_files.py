@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from neanderthal_nlp import files
 
-DEFECT = pytest.mark.xfail(strict=True)
+DEFECT = pytest.mark.xfail(strict=True, reason="known defect")
 LINES = st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\r\n\ufeff")), min_size=1)
 
 
@@ -156,11 +156,10 @@ def test_write_bed_has_no_header(tmp_path):
     assert path.read_bytes() == b"chr1\t0\t5\ta b\n"
 
 
-@given(
-    value=st.dictionaries(
-        st.text(max_size=5), st.none() | st.booleans() | st.integers() | st.lists(st.text(max_size=5))
-    )
-)
+WORDS = st.text(max_size=5)
+
+
+@given(value=st.dictionaries(WORDS, st.none() | st.booleans() | st.integers() | st.lists(WORDS)))
 def test_json_reads_back(tmp_path, value):
     path = tmp_path / "value.json"
     files.write_json(value, path)

@@ -17,7 +17,7 @@ from neanderthal_nlp import intervals
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.files import write_bed
 
-DEFECT = pytest.mark.xfail(strict=True)
+DEFECT = pytest.mark.xfail(strict=True, reason="known defect")
 COLUMNS = ["chrom", "start", "end"]
 
 
@@ -179,13 +179,11 @@ def test_read_bed_refuses_old_mac_line_ends_rather_than_misread_them(tmp_path, r
         intervals.read_bed(path)
 
 
-@pytest.mark.parametrize(
-    "content", ["chr1\t249250621\nchrM\t16571\n", "chr1\t249250621\t6\t50\t51\nchrM 16571\n\n# x\n"]
-)
+@pytest.mark.parametrize("content", ["chr1\t100\nchrM\t16\n", "chr1\t100\t6\t50\t51\nchrM 16\r\n\n# x\n"])
 def test_read_chromsizes(tmp_path, content):
     path = tmp_path / "chrom.sizes"
     path.write_text(content)
-    assert list(intervals.read_chromsizes(path).items()) == [("chr1", 249250621), ("chrM", 16571)]
+    assert list(intervals.read_chromsizes(path).items()) == [("chr1", 100), ("chrM", 16)]
 
 
 @pytest.mark.parametrize(
