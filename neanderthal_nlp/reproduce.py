@@ -256,7 +256,8 @@ def _report(directory: Path, config: dict[str, Any], *, finished: bool) -> None:
     if finished:
         print(render_ledger(directory / "results" / "claims.tsv", synthetic=config["synthetic"]))
     for name, what in (("results", "tables"), ("models", "models"), ("figures", "figures")):
-        print(f"{what:8} {directory / name}")
+        if (directory / name).exists():
+            print(f"{what:8} {directory / name}")
 
 
 def render_ledger(path: Path, *, synthetic: bool) -> str:
