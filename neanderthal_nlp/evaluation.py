@@ -95,6 +95,8 @@ def split(windows: pd.DataFrame, *, protocol: str, test_size: float = TEST_SIZE,
     """
     if protocol not in PROTOCOLS:
         raise InputError(f"protocol: found {protocol!r}, expected one of {', '.join(PROTOCOLS)}")
+    if not 0 < test_size < 1:
+        raise InputError(f"test_size: found {test_size}, expected a share between 0 and 1")
     try:
         train, test = train_test_split(np.arange(len(windows)), test_size=test_size, random_state=seed)
     except ValueError:
@@ -141,10 +143,12 @@ def evaluate(
     """
     y_true, y_score = np.asarray(y_true), np.asarray(y_score, dtype=np.float64)
     groups = np.arange(len(y_true)) if groups is None else np.asarray(groups)
-    if not len(y_true) == len(y_score) == len(groups) or not len(y_true):
+    if not y_true.shape == y_score.shape == groups.shape == (y_true.size,) or not len(y_true):
         raise ValueError(
-            f"found {len(y_true)} labels, {len(y_score)} scores and {len(groups)} groups, expected as many of each"
+            f"found labels {y_true.shape}, scores {y_score.shape}, groups {groups.shape}, expected (n,) of each"
         )
+    if pd.isna(groups).any():
+        raise ValueError("groups: found a missing value, expected a group for each window")
     if not np.isin(y_true, (0, 1)).all() or np.isnan(y_score).any():
         raise ValueError("expected labels 0 or 1 and scores that are numbers")
     order = np.argsort(y_score, kind="stable")
@@ -188,7 +192,7 @@ def _measure(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray, thresh
 
 def _pairs_in_order(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Weighted pairs (negative, positive) in which the positive scores higher; ties count one half."""
-    first = np.flatnonzero(np.diff(scores, prepend=np.nan) != 0)
+    first = np.flatnonzero(np.concatenate(([True], scores[1:] != scores[:-1])))  # infinite scores may tie, too
     negative = np.add.reduceat(weights * ~truth, first, axis=1)
     positive = np.add.reduceat(weights * truth, first, axis=1)
     below = np.cumsum(negative, axis=1) - negative

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any, cast
+from uuid import uuid4
 
 import pandas as pd
 
@@ -75,7 +76,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """Give a name to write to beside `path`; move it to `path` on success, remove it on failure."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
+    # Two processes may write the same result at once, such as the index of a genome: each its own part.
+    part = path.with_name(f"{path.name}.{uuid4().hex}.part")
     try:
         yield part
         os.replace(part, path)
@@ -120,8 +122,8 @@ def read_table(path: str | Path, columns: Mapping[str, Any] | None = None) -> pd
         frame = pd.read_csv(
             path, sep="\t", dtype={"chrom": str, **(columns or {})}, keep_default_na=False, na_values=[""]
         )
-    except (ValueError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a table of this package ({error})") from None
+    except (ValueError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(f"{path}: not a table of this package ({' '.join(str(error).split())})") from None
     missing = [name for name in columns or {} if name not in frame.columns]
     if missing:
         raise InputError(f"{path}: no column {', '.join(missing)} (found {', '.join(map(str, frame.columns))})")

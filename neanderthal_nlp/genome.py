@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import shutil
+import struct
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -23,7 +24,7 @@ import py2bit
 import pysam
 
 from neanderthal_nlp.errors import InputError
-from neanderthal_nlp.files import GZIP_MAGIC, is_gzip, replacing
+from neanderthal_nlp.files import GZIP_MAGIC, is_gzip, read_lines, replacing
 
 _TWOBIT_MAGIC = (b"\x43\x27\x41\x1a", b"\x1a\x41\x27\x43")
 _BGZIP_EOF = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
@@ -88,17 +89,25 @@ class Genome(ABC):
 
 
 class _FastaGenome(Genome):
-    def __init__(self, path: Path, letters: Path, index: Path, block_index: Path) -> None:
-        self._file = pysam.FastaFile(
-            str(letters), filepath_index=str(index), filepath_index_compressed=str(block_index)
-        )
+    def __init__(self, path: Path, letters: Path, index: Path, block_index: Path | None) -> None:
+        # pysam looks for the block index of a plain file, too, where it is given the name of one.
+        blocks = {} if block_index is None else {"filepath_index_compressed": str(block_index)}
+        try:
+            self._file = pysam.FastaFile(str(letters), filepath_index=str(index), **blocks)
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path}: cannot be read with its index {index} ({error}): delete that") from None
         super().__init__(path, dict(zip(self._file.references, self._file.lengths, strict=True)))
 
     def close(self) -> None:
         self._file.close()
 
     def _fetch(self, chrom: str, start: int, end: int) -> str:
-        letters = self._file.fetch(chrom, start, end)
+        try:
+            letters = self._file.fetch(chrom, start, end)
+        except ValueError as error:
+            raise InputError(
+                f"{self.path}: damaged at {chrom}:{start}-{end}, or its index is another file's ({error})"
+            ) from None
         if len(letters) != end - start:
             raise InputError(
                 f"{self.path}: found {len(letters)} letters at {chrom}:{start}-{end}: "
@@ -120,6 +129,7 @@ class _FastaGenome(Genome):
 
 class _TwoBitGenome(Genome):
     def __init__(self, path: Path) -> None:
+        _check_twobit(path)
         try:
             self._file = py2bit.open(str(path), storeMasked=True)
             chromsizes = self._file.chroms()
@@ -181,7 +191,7 @@ def open_genome(path: str | Path, *, cache: str | Path | None = None) -> Genome:
         index, block_index = folder / "genome.fai", folder / "genome.gzi"
         if not index.exists() or (compressed and not block_index.exists()):
             _index(letters, index, block_index, source=path, compressed=compressed)
-    return _FastaGenome(path, letters, index, block_index)
+    return _FastaGenome(path, letters, index, block_index if compressed else None)
 
 
 def _cache_folder(path: Path, cache: str | Path | None) -> Path:
@@ -194,7 +204,7 @@ def _cache_folder(path: Path, cache: str | Path | None) -> Path:
 
 def _is_bgzip(head: bytes) -> bool:
     # BGZF (SAM specification, section 4.1): a gzip member with an extra field whose first subfield is 'BC'.
-    return head[:2] == GZIP_MAGIC and bool(head[3] & 4) and head[12:14] == b"BC"
+    return len(head) == 18 and head[:2] == GZIP_MAGIC and bool(head[3] & 4) and head[12:14] == b"BC"
 
 
 def _check_complete(path: Path) -> None:
@@ -225,10 +235,48 @@ def _index(letters: Path, index: Path, block_index: Path, *, source: Path, compr
         places = ["--fai-idx", str(index_part), *(["--gzi-idx", str(block_part)] if compressed else [])]
         try:
             pysam.faidx(str(letters), *places)
-        except pysam.SamtoolsError as error:
-            reason = " ".join(str(error).split())
-            raise InputError(f"{source}: samtools cannot index it: {reason}") from None
+        except pysam.SamtoolsError:
+            raise InputError(f"{source}: {_fault(letters)}") from None
         if index_part.stat().st_size == 0:
             raise InputError(f"{source}: the FASTA holds no sequence")
         if not compressed:
             block_part.touch()
+
+
+def _fault(letters: Path) -> str:
+    """Say why samtools cannot index a FASTA: it prints the reason, but does not hand it over."""
+    width, short = 0, False
+    for number, line in read_lines(letters):
+        if line.startswith(">"):
+            width, short = 0, False
+        elif short or len(line) > width > 0:
+            return f"line {number}: found a line of another length, expected lines of {width} letters but for the last"
+        else:
+            width = width or len(line)
+            short = len(line) < width
+    return "samtools cannot index it (expected FASTA with at least one sequence)"
+
+
+def _check_twobit(path: Path) -> None:
+    """Refuse a 2bit file whose records pass its end: py2bit maps it into memory and would read beyond."""
+    size = path.stat().st_size
+    with path.open("rb") as handle:
+
+        def integers(n: int) -> tuple[int, ...]:
+            raw = handle.read(4 * n)
+            if len(raw) < 4 * n:
+                raise InputError(f"{path}: truncated or damaged 2bit file (found {size} bytes, expected more)")
+            return struct.unpack(f"<{n}I", raw)
+
+        offsets: list[int] = []
+        for _ in range(integers(4)[2]):
+            handle.seek(int.from_bytes(handle.read(1), "little"), 1)
+            offsets.extend(integers(1))
+        for offset in offsets:
+            handle.seek(offset)
+            (letters,) = integers(1)
+            for _ in ("N blocks", "mask blocks"):
+                handle.seek(8 * integers(1)[0], 1)
+            integers(1)
+            if handle.tell() + -(-letters // 4) > size:
+                raise InputError(f"{path}: truncated or damaged 2bit file (found {size} bytes, expected more)")

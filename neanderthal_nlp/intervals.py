@@ -55,14 +55,14 @@ def read_bed(path: str | Path) -> pd.DataFrame:
         if not rows and fields[0].lower() in _HEADER_NAMES and not _is_int("".join(fields[1:2])):
             continue
         where = f"{path}: line {number}"
-        if len(fields) < 3 or not fields[0].strip():
+        if len(fields) < 3 or not fields[0].strip() or "\r" in line:
             raise InputError(f"{where}: not BED (found {_shorten(line)!r}, expected chromosome, start and end)")
         if rows and len(fields) != len(rows[0]):
             raise InputError(f"{where}: found {len(fields)} fields, expected {len(rows[0])} as in the first record")
         start, end = (_coordinate(field, where) for field in fields[1:3])
         if end <= start:
             raise InputError(f"{where}: interval {fields[0]}:{start}-{end} is inverted or empty (expected start < end)")
-        rows.append(fields)
+        rows.append([fields[0].strip(), *fields[1:]])
         starts.append(start)
         ends.append(end)
     if not rows:
@@ -121,11 +121,9 @@ def match_naming(regions: pd.DataFrame, chromsizes: Mapping[str, int]) -> pd.Dat
     """Rename chromosomes from `1` to `chr1` or back where only that form is known to the genome."""
 
     def known(name: str) -> str:
-        if name in chromsizes:
-            return name
-        other = name[3:] if name.startswith("chr") else "chr" + name
-        other = {"chrMT": "chrM", "M": "MT"}.get(other, other)
-        return other if other in chromsizes else name
+        bare = name.removeprefix("chr")
+        others = ("chrM", "MT", "chrMT", "M") if bare in {"M", "MT"} else (bare, "chr" + bare)
+        return next((other for other in (name, *others) if other in chromsizes), name)
 
     names = {name: known(name) for name in regions["chrom"].unique()}
     return regions.assign(chrom=regions["chrom"].map(names).astype(str))

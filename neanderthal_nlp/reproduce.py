@@ -186,6 +186,8 @@ def _only_run(directory: Path) -> Iterator[None]:
         lock.write(str(os.getpid()))
         lock.flush()
         os.set_inheritable(lock.fileno(), True)
+        for part in directory.rglob("*.part"):  # what a killed run was writing
+            part.unlink()
         yield
 
 
@@ -214,7 +216,7 @@ def _is_alive(pid: str) -> bool:
 
 
 def _follow(command: Sequence[str], log: Path) -> int:
-    """Run Snakemake, keep all it prints in a log, and show what the stages tell."""
+    """Run Snakemake with all it prints going to a log, and show from there what the stages tell."""
     log.parent.mkdir(parents=True, exist_ok=True)
     lifeline, end = os.pipe()
     environment = {**os.environ, cli.LIFELINE: str(os.fstat(lifeline).st_ino), "PYTHONUNBUFFERED": "1"}
@@ -222,34 +224,47 @@ def _follow(command: Sequence[str], log: Path) -> int:
     previous = signal.signal(signal.SIGTERM, signal.default_int_handler) if in_main else None
     bad_input = False
     try:
-        # The pipe's other end is held by this process alone: when it is gone, however it ended, the stages that
-        # read it end too. A session of its own keeps Ctrl-C from reaching stages by two ways.
-        child = subprocess.Popen(command, stdin=lifeline, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                 env=environment, close_fds=False, start_new_session=True, text=True,
-                                 errors="replace")  # fmt: skip
+        with log.open("wb") as sink:
+            # The pipe's other end is held by this process alone: when it is gone, however it ended, the stages
+            # that read it end too, and Snakemake after them. It prints to a file because it could not end while
+            # printing to a pipe that nobody reads; a session of its own keeps Ctrl-C from reaching stages twice.
+            child = subprocess.Popen(command, stdin=lifeline, stdout=sink, stderr=subprocess.STDOUT, env=environment,
+                                     close_fds=False, start_new_session=True)  # fmt: skip
         os.close(lifeline)
         try:
-            with log.open("a", encoding="utf-8") as sink:
-                for line in child.stdout or ():
-                    sink.write(line)
-                    sink.flush()
-                    if _TOLD.match(line):
-                        print(line, end="", file=sys.stderr, flush=True)
-                        bad_input |= ": error: " in line
+            for line in _lines_until_the_end(log, child):
+                if _TOLD.match(line):
+                    print(line, end="", file=sys.stderr, flush=True)
+                    bad_input |= ": error: " in line
         except KeyboardInterrupt:
             os.close(end)
             end = -1
-            child.communicate()
+            child.wait()
             raise
-        status = child.wait()
     finally:
         if end >= 0:
             os.close(end)
         if in_main:
             signal.signal(signal.SIGTERM, previous)
-    if status and not bad_input:
+    if child.returncode and not bad_input:
         print(f"error: the workflow failed; see {log}", file=sys.stderr)
-    return 2 if bad_input else min(status, 1)
+    return 2 if bad_input else min(abs(child.returncode), 1)
+
+
+def _lines_until_the_end(log: Path, child: subprocess.Popen[bytes]) -> Iterator[str]:
+    """Whole lines of a file as a process writes them, until it has ended and all are read."""
+    with log.open(encoding="utf-8", errors="replace") as source:
+        unfinished = ""
+        while True:
+            ended = child.poll() is not None
+            for piece in source:
+                unfinished += piece
+                if unfinished.endswith("\n"):
+                    yield unfinished
+                    unfinished = ""
+            if ended:
+                return
+            time.sleep(0.1)
 
 
 def _report(directory: Path, config: dict[str, Any], *, finished: bool) -> None:

@@ -83,6 +83,9 @@ def make_windows(
         ],
         ignore_index=True,
     )
+    if as_published:  # samtools reads no further than the chromosome's end
+        ends = regions["chrom"].map(genome.chromsizes).fillna(np.inf)
+        regions["end"] = np.minimum(regions["end"], ends).astype(np.int64)
     if gaps is None:
         intervals.check_regions(regions, genome.chromsizes, source="regions")
         gaps = find_gaps(genome, {chrom: genome.chromsizes[chrom] for chrom in regions["chrom"].unique()})

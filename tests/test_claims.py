@@ -44,7 +44,8 @@ def write_results(folder, *, synthetic=False, n_introgressed=83_601, n_windows=1
     write_table(
         pd.DataFrame({"map": "umap", "cluster": [0, 1], "n_kmers": [780, 244], "gc_mean": [0.44, 0.69],
                       "gc_low": [0.42, 0.66], "gc_high": [0.46, 0.72],
-                      "predictive_kmers": ["AAAAA,CAAAA,CATTT,TTTTT", ""], "n_clusters_by_silhouette": 2, "n_cpg": [0, 244]}),
+                      "predictive_kmers": ["AAAAA,CAAAA,CATTT,TTTTT", ""], "n_clusters_by_silhouette": 2,
+                      "n_cpg": [0, 244]}),
         folder / "clusters.tsv",
     )  # fmt: skip
     write_json(

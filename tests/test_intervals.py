@@ -17,7 +17,6 @@ from neanderthal_nlp import intervals
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.files import write_bed
 
-DEFECT = pytest.mark.xfail(strict=True, reason="known defect")
 COLUMNS = ["chrom", "start", "end"]
 
 
@@ -110,7 +109,6 @@ def test_read_bed_keeps_blanks_within_tabbed_fields_and_names_further_columns(tm
     assert list(frame.columns[-4:]) == ["blockSizes", "blockStarts", "field13", "field14"]
 
 
-@DEFECT
 def test_read_bed_takes_the_blanks_around_a_tabbed_chromosome_away(tmp_path):
     path = tmp_path / "regions.bed"
     path.write_text("chr1 \t 10 \t 20\n")
@@ -171,7 +169,6 @@ def test_read_bed_refuses_missing_files_and_folders(tmp_path, refused):
         intervals.read_bed(tmp_path)
 
 
-@DEFECT
 def test_read_bed_refuses_old_mac_line_ends_rather_than_misread_them(tmp_path, refused):
     path = tmp_path / "regions.bed"
     path.write_bytes(b"chr1 10 20\rchr1 30 40\r")
@@ -228,7 +225,6 @@ def test_match_naming(given_names, genome_names, wanted):
     pd.testing.assert_frame_equal(frame, before)
 
 
-@DEFECT
 def test_match_naming_knows_every_name_of_the_mitochondrion():
     names = ["chrM", "chrMT", "M", "MT"]
     for name in names:

@@ -17,7 +17,6 @@ from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.files import write_table
 from neanderthal_nlp.kmers import get_kmers
 
-DEFECT = pytest.mark.xfail(strict=True, reason="known defect")
 COLUMNS = ["chrom", "start", "end"]
 TINY = {"chr1": "ACGTNacgtaccagtaNNgattacagattacatt", "chr2": "ccatgnNNACGTTTGCA", "chr3": "GATTACA" * 5}
 
@@ -157,7 +156,6 @@ def test_as_published_no_base_comes_before_the_first(fasta_genome, letters):
     assert list(sequences.fetch_windows(windows, fasta_genome)) == [letters["chr2"][:40], letters["chr2"][99:140]]
 
 
-@DEFECT
 def test_as_published_a_region_past_the_end_is_cut_there_as_samtools_does(fasta_genome, faidx):
     # One N-free region of the published draw passes its chromosome's end.
     inside, past = bed(("chr2", 5, 130)), bed(("chr2", 24_900, 25_025))
