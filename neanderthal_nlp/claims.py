@@ -315,3 +315,11 @@ def ledger(results_dir: str | Path) -> pd.DataFrame:
                      verdict, claim.how))  # fmt: skip
     return pd.DataFrame(rows, columns=["claim", "section", "sentence", "published", "reproduced", "value", "low",
                                        "high", "verdict", "measured"])  # fmt: skip
+
+
+def to_markdown(table: pd.DataFrame) -> str:
+    """A ledger as a Markdown table: section, claim, published, reproduced, verdict."""
+    columns = {"section": "§", "sentence": "claim", "published": "published", "reproduced": "reproduced",
+               "verdict": "verdict"}  # fmt: skip
+    rows = [list(columns.values()), ["---"] * len(columns), *table[list(columns)].astype(str).to_numpy().tolist()]
+    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |\n" for row in rows)

@@ -378,6 +378,7 @@ def genes(
         int, typer.Option(min=1, help="First nucleotides scored; shorter genes are skipped.")
     ] = parameters.GENE_LENGTH,
     k: Annotated[int, typer.Option(min=1, max=10, help="Word length.")] = parameters.K,
+    published: Annotated[Path | None, typer.Option(help="Published table of predictions to compare with.")] = None,
     cache: Cache = None,
 ) -> None:
     """Predict with the forest which genes hold Neanderthal DNA."""
@@ -402,6 +403,10 @@ def genes(
     skipped = ", ".join(f"{number:,} {reason}" for reason, number in reasons.items() if reason != "scored" and number)
     stage.say(f"{int(table['Predict'].sum()):,} of {len(table):,} scored genes predicted to hold Neanderthal DNA "
               f"(not scored: {skipped or 'none'})")  # fmt: skip
+    if published is not None:
+        same = annotation.compare_predictions(table, annotation.read_predictions(published))
+        stage.say(f"{same.n_shared:,} genes shared with {published.name}: Pearson correlation of Prob_1 "
+                  f"{same.pearson:.2f}, Spearman {same.spearman:.2f}, same prediction for {same.agreement:.1%}")  # fmt: skip
 
 
 @app.command()
@@ -512,13 +517,15 @@ def figures(
 @app.command()
 def claims(directory: Directory) -> None:
     """Hold the results against every claim of the article."""
-    from neanderthal_nlp.claims import ledger
+    from neanderthal_nlp.claims import ledger, to_markdown
 
     stage = _Stage("claims", directory)
     table = ledger(stage.results)
     write_table(table, stage.results / "claims.tsv")
     records = table.astype(object).where(table.notna(), None).to_dict(orient="records")
     write_json({"claims": records}, stage.results / "claims.json")
+    with replacing(stage.results / "claims.md") as part:
+        part.write_text(to_markdown(table), encoding="utf-8")
     stage.say(", ".join(f"{number} {verdict}" for verdict, number in table["verdict"].value_counts().items()))
 
 

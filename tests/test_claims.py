@@ -135,3 +135,12 @@ def test_every_claim_says_how_it_is_measured():
         assert all(getattr(claim, field.name) not in ("", None) for field in dataclasses.fields(claim))
         assert 1 <= claim.section <= 5
     assert Interval._fields == ("value", "low", "high")
+
+
+def test_markdown_holds_every_cell(tmp_path):
+    write_results(tmp_path)
+    table = claims.ledger(tmp_path)
+    lines = claims.to_markdown(table).splitlines()
+    assert len(lines) == len(table) + 2
+    assert {line.count("|") for line in lines} == {6}
+    assert lines[2].split(" | ")[1:] == [table["sentence"][0], "83,601", "83,601", "reproduced |"]
