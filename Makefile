@@ -16,7 +16,7 @@ figures: $(VENV)/.core
 	$(BIN)/neanderthal-nlp figures --directory $(DIRECTORY)
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -406,7 +406,8 @@ def genes(
     if published is not None:
         same = annotation.compare_predictions(table, annotation.read_predictions(published))
         stage.say(f"{same.n_shared:,} genes shared with {published.name}: Pearson correlation of Prob_1 "
-                  f"{same.pearson:.2f}, Spearman {same.spearman:.2f}, same prediction for {same.agreement:.1%}")  # fmt: skip
+                  f"{same.pearson:.2f}, Spearman {same.spearman:.2f}, "
+                  f"same prediction for {same.agreement:.1%}")  # fmt: skip
 
 
 @app.command()
