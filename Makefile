@@ -10,10 +10,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 .PHONY: reproduce test figures lint types format clean
 
 reproduce: $(VENV)/.core
-	$(BIN)/python -m neanderthal_nlp.reproduce --profile demo --directory $(DIRECTORY)
+	$(BIN)/python -m neanderthal_nlp.reproduce --profile demo --directory "$(DIRECTORY)"
 
 figures: $(VENV)/.core
-	$(BIN)/neanderthal-nlp figures --directory $(DIRECTORY)
+	$(BIN)/neanderthal-nlp figures --directory "$(DIRECTORY)"
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile

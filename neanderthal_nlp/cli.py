@@ -12,10 +12,11 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,9 @@ import typer
 from neanderthal_nlp import parameters
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.files import provenance, read_json, read_table, replacing, write_bed, write_json, write_table
+
+if TYPE_CHECKING:
+    from neanderthal_nlp.evaluation import Split
 
 LIFELINE = "NEANDERTHAL_NLP_LIFELINE"
 """Environment variable: the standard input is a pipe whose closing means that the run was ended."""
@@ -48,6 +52,15 @@ AsPublished = Annotated[bool, typer.Option("--as-published", help="Do literally 
 def say(stage: str, message: str) -> None:
     """Tell the user, on standard error, how a stage goes."""
     typer.echo(f"{stage}: {message}", err=True)
+
+
+@contextmanager
+def about(path: Path) -> Iterator[None]:
+    """Name the file that a table came from in errors that only know its rows."""
+    try:
+        yield
+    except InputError as error:
+        raise (error if str(path) in str(error) else InputError(f"{path}: {error}")) from None
 
 
 class _Stage:
@@ -107,8 +120,9 @@ def regions(
     frame = intervals.read_bed(introgressed)[["chrom", "start", "end"]]
     with open_genome(genome, cache=cache) as letters:
         sizes = sequences.assembly_sizes(letters, assembly=assembly, chromsizes=chromsizes)
-        frame = intervals.match_naming(frame, sizes).drop_duplicates(ignore_index=True)
+        frame = intervals.match_naming(frame, sizes)
         intervals.check_regions(frame, sizes, source=str(introgressed))
+        frame = frame.drop_duplicates(ignore_index=True)
         gaps = sequences.find_gaps(letters, sizes)
     usable = frame if as_published else frame[intervals.count_overlaps(frame, gaps) == 0]
     if usable.empty:
@@ -119,7 +133,8 @@ def regions(
         usable = usable[intervals.count_admissible(usable, sizes, avoid=avoid) > 0]
         if usable.empty:
             raise InputError(f"{introgressed}: no admissible start for the partner of any of {n_without_n} regions")
-    depleted = intervals.draw_depleted(usable, sizes, avoid=avoid, rng=seed)
+    with about(introgressed):
+        depleted = intervals.draw_depleted(usable, sizes, avoid=avoid, rng=seed)
     write_bed(frame, stage.results / "introgressed.bed")
     write_bed(depleted.assign(name=depleted.index), stage.results / "depleted.bed")
     write_bed(gaps, stage.results / "gaps.bed")
@@ -128,7 +143,7 @@ def regions(
     summary = {f"length_{name}": float(getattr(lengths, name)()) for name in ("min", "median", "mean", "max")}
     stage.record(
         stage.results / "regions.json",
-        {"introgressed": introgressed},
+        {"genome": genome, "introgressed": introgressed},
         {"seed": seed, "as_published": as_published, "unplaced": unplaced.value, "assembly": assembly},
         synthetic=synthetic,
         n_introgressed=len(frame),
@@ -164,7 +179,7 @@ def windows(
     depleted = intervals.read_bed(stage.results / "depleted.bed")
     partners = introgressed.iloc[depleted["name"].astype(int)].reset_index(drop=True)
     gaps = read_gaps(stage.results / "gaps.bed")
-    with open_genome(genome, cache=cache) as letters:
+    with open_genome(genome, cache=cache) as letters, about(stage.results / "introgressed.bed"):
         table = sequences.make_windows(
             partners, depleted, letters, length=length, k=k, gaps=gaps, as_published=as_published
         )
@@ -177,7 +192,7 @@ def windows(
     stage.record(
         stage.results / "windows.json",
         {"introgressed": stage.results / "introgressed.bed", "depleted": stage.results / "depleted.bed"},
-        {"length": length, "as_published": as_published},
+        {"length": length, "k": k, "as_published": as_published},
     )
     stage.say(f"{len(table) // 2:,} of {len(depleted):,} pairs are free of N: {len(table):,} windows of up to "
               f"{length:,} nt in {table['cluster'].nunique():,} clusters of overlapping regions")  # fmt: skip
@@ -239,6 +254,18 @@ def load_counts(results: Path) -> tuple[pd.DataFrame, np.ndarray, list[str]]:
     return table, counts, words
 
 
+def load_split(results: Path) -> tuple[np.ndarray, np.ndarray, list[str], Split]:
+    """Counts, labels and vocabulary with the article's split, refused where a class is missing on a side."""
+    from neanderthal_nlp.evaluation import split
+
+    table, counts, words = load_counts(results)
+    labels, parts = table["label"].to_numpy(), split(table, protocol="article")
+    if min(len(np.unique(labels[rows])) for rows in parts) < 2:
+        raise InputError(f"{results / 'windows.tsv'}: found {len(table)} windows, too few to have both classes on both "
+                         "sides of the split")  # fmt: skip
+    return counts, labels, words, parts
+
+
 def write_predictions(
     path: Path, test: np.ndarray, labels: np.ndarray, scores: Mapping[str, tuple[np.ndarray, float]]
 ) -> None:
@@ -257,13 +284,10 @@ def network(
     seed: Seed = 1,
 ) -> None:
     """Train the multilayer perceptron; goes on where a killed training stopped."""
-    from neanderthal_nlp import evaluation
     from neanderthal_nlp import network as mlp
 
     stage = _Stage("network", directory)
-    table, counts, _ = load_counts(stage.results)
-    labels = table["label"].to_numpy()
-    parts = evaluation.split(table, protocol="article")
+    counts, labels, _, parts = load_split(stage.results)
     model = mlp.build_mlp(counts.shape[1], seed=seed)
     training = stage.models / "network"
     history = mlp.train_mlp(model, counts[parts.train], labels[parts.train], directory=training, epochs=epochs,
@@ -294,13 +318,11 @@ def forest(
     seed: Seed = 1,
 ) -> None:
     """Grow the random forest and measure the importance of every k-mer."""
-    from neanderthal_nlp import evaluation, persistence
     from neanderthal_nlp import forest as trees_of
+    from neanderthal_nlp import persistence
 
     stage = _Stage("forest", directory)
-    table, counts, words = load_counts(stage.results)
-    labels = table["label"].to_numpy()
-    parts = evaluation.split(table, protocol="article")
+    counts, labels, words, parts = load_split(stage.results)
     model = trees_of.fit_forest(counts[parts.train], labels[parts.train], n_estimators=trees, seed=seed, n_jobs=threads)
     scores = model.predict_proba(counts[parts.test])[:, 1]
     importance = trees_of.importances(model, words)
@@ -309,7 +331,7 @@ def forest(
     permuted = trees_of.permutation_importances(
         model, counts[parts.test], labels[parts.test], words, columns=leading, seed=seed
     )
-    persistence.save_model(model, stage.models / "forest.skops")
+    persistence.save_model(model.set_params(n_jobs=None), stage.models / "forest.skops")
     write_table(importance.merge(permuted, on="kmer", how="left"), stage.results / "importances.tsv")
     write_predictions(
         stage.results / "predictions/forest.tsv", parts.test, labels[parts.test], {"forest": (scores, 0.5)}
@@ -322,17 +344,16 @@ def forest(
 @app.command()
 def linear(directory: Directory, seed: Seed = 1) -> None:
     """Fit logistic regression, linear SVM and naive Bayes."""
-    from neanderthal_nlp import evaluation, persistence
     from neanderthal_nlp import linear as models
+    from neanderthal_nlp import persistence
 
     stage = _Stage("linear", directory)
-    table, counts, _ = load_counts(stage.results)
-    labels = table["label"].to_numpy()
-    parts = evaluation.split(table, protocol="article")
+    counts, labels, _, parts = load_split(stage.results)
+    train, test = counts[parts.train], counts[parts.test]
     scores = {}
     for name in models.MODELS:
-        model = models.fit_linear(name, counts[parts.train], labels[parts.train], seed=seed)
-        scores[name] = (models.scores(model, counts[parts.test]), models.THRESHOLDS[name])
+        model = models.fit_linear(name, train, labels[parts.train], seed=seed)
+        scores[name] = (models.scores(model, test), models.THRESHOLDS[name])
         persistence.save_model(model, stage.models / f"{name}.skops")
         stage.record(stage.models / f"{name}.json", {"counts": stage.results / "kmers.npy"}, {"seed": seed})
         accuracy = np.mean((scores[name][0] > scores[name][1]) == labels[parts.test])
@@ -389,7 +410,7 @@ def genes(
     stage = _Stage("genes", directory)
     model = persistence.load_model(stage.models / "forest.skops")
     frame = annotation.read_genes(genes)
-    with open_genome(genome, cache=cache) as letters:
+    with open_genome(genome, cache=cache) as letters, about(genes):
         frame = intervals.match_naming(frame, letters.chromsizes)
         reasons = annotation.score_rule(frame, letters, length=length).value_counts()
         table = annotation.predict_genes(frame, letters, model, length=length, k=k)
@@ -477,8 +498,7 @@ def intersections(
         bins = gene_overlap.genome_gc(letters)
         gc = gene_overlap.tabulate_gc(frame, bins, letters)
     write_table(gc, stage.results / "gc.tsv")
-    gene_gc = gc.loc[gc["kind"] == "gene", "gc"].to_numpy()
-    contrast = gene_overlap.compare_gc(gene_gc, gene_overlap.overall_gc(bins))
+    contrast = gene_overlap.compare_gc(gc[gc["kind"] == "gene"], gene_overlap.overall_gc(bins))
     stage.say(f"GC content: genes {contrast.gc_genes:.1%}, genome {contrast.gc_genome:.1%}; {draws:,} draws")
     test = gene_overlap.intersection_test(
         introgressed, frame, sizes, n_draws=draws, avoid=avoid, rng=np.random.default_rng(seed)
@@ -505,13 +525,12 @@ def intersections(
 @app.command()
 def figures(
     directory: Directory,
-    note: Annotated[str, typer.Option(help="Remark stamped on every figure.")] = "",
 ) -> None:
     """Draw the article's figures from saved results, as PNG and SVG."""
     from neanderthal_nlp.figures import draw_figures
 
     stage = _Stage("figures", directory)
-    paths = draw_figures(stage.results, stage.figures, note=note)
+    paths = draw_figures(stage.results, stage.figures)
     stage.say(f"{len(paths)} files in {stage.figures}")
 
 
@@ -551,6 +570,11 @@ def main() -> None:
         app()
     except InputError as error:
         say(name, f"error: {error}")
+        sys.exit(2)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        say(name, f"error: {error.filename}: {error.strerror}")
         sys.exit(2)
 
 

@@ -591,7 +591,7 @@ def _settle(figure: Figure) -> None:
 
 
 @_styled
-def draw_figures(results: str | Path, directory: str | Path, *, note: str = "") -> list[Path]:
+def draw_figures(results: str | Path, directory: str | Path) -> list[Path]:
     """Draw every figure of the article from the results of a run.
 
     Parameters
@@ -600,8 +600,7 @@ def draw_figures(results: str | Path, directory: str | Path, *, note: str = "") 
         Folder of the results files.
     directory : path-like
         Folder of the figures, made if need be.
-    note : str
-        Stamped in a corner of every figure, for instance that the data are synthetic.
+        Figures of synthetic data say so in a corner.
 
     Returns
     -------
@@ -615,6 +614,7 @@ def draw_figures(results: str | Path, directory: str | Path, *, note: str = "") 
     """
     results, directory = Path(results), Path(directory)
     loaded = {name: _load(results / name) for name in _RESULTS}
+    note = "synthetic demo data" if loaded["regions.json"].get("synthetic") else ""
     paths = []
     for name, recipe in FIGURES.items():
         figure = recipe.plot(**{argument: loaded[file] for argument, file in recipe.inputs.items()})

@@ -10,6 +10,7 @@ import gzip
 import hashlib
 import json
 import os
+import re
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ import pandas as pd
 from neanderthal_nlp.errors import InputError
 
 GZIP_MAGIC = b"\x1f\x8b"
+PART = re.compile(r".+\.[0-9a-f]{32}\.part")
+"""Names that `replacing` gives to what is not complete."""
 REPORTED_PACKAGES = (
     "numpy", "pandas", "scipy", "scikit-learn", "tensorflow", "keras", "gensim", "umap-learn", "pysam", "bioframe",
 )  # fmt: skip

@@ -10,7 +10,7 @@ import pandas as pd
 
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.genome import Genome
-from neanderthal_nlp.intervals import count_overlaps, draw_depleted
+from neanderthal_nlp.intervals import cluster, count_overlaps, draw_depleted
 from neanderthal_nlp.parameters import N_DRAWS
 
 _PIECE = 10_000_000  # nt read at once: bounds the memory, whatever the length of a region
@@ -146,22 +146,23 @@ class GCContrast(NamedTuple):
     gc_difference_high: float
 
 
-def compare_gc(gene_gc: np.ndarray, genome_share: float) -> GCContrast:
+def compare_gc(genes: pd.DataFrame, genome_share: float) -> GCContrast:
     """Compare the mean GC content of genes with the genome's.
 
-    The interval is the normal one of a mean over independent genes; the genome's share is not a sample and
-    adds nothing to it.
+    The interval is the normal one of a mean over clusters of overlapping genes, since transcripts of one gene
+    share their letters; the genome's share is not a sample and adds nothing to it.
 
     Parameters
     ----------
-    gene_gc : ndarray of float, shape (n_genes,)
-        GC share per gene; NaN is left out.
+    genes : DataFrame
+        `chrom`, `start`, `end` and `gc`, the GC share per gene; NaN is left out.
     genome_share : float
         GC share of the genome (`overall_gc`).
     """
-    values = gene_gc[~np.isnan(gene_gc)]
-    mean = float(values.mean()) if len(values) else np.nan
-    error = float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else np.nan
+    genes = genes[genes["gc"].notna()]
+    mean = float(genes["gc"].mean()) if len(genes) else np.nan
+    residuals = np.bincount(cluster(genes), weights=genes["gc"] - mean)
+    error = float(np.sqrt((residuals**2).sum()) / len(genes)) if len(residuals) > 1 else np.nan
     difference = mean - genome_share
     return GCContrast(mean, genome_share, difference, difference - 1.96 * error, difference + 1.96 * error)
 
@@ -209,7 +210,9 @@ def intersection_test(
 
     Counts are the rows that `bedtools intersect -a regions -b genes` prints, one per overlapping pair. Each
     draw gives every region a depleted partner of its chromosome and length (`intervals.draw_depleted`); as in
-    the article, partners never overlap introgressed regions.
+    the article, partners never overlap introgressed regions. Also as in the article, each partner is drawn on
+    its own, while introgressed regions of one locus overlap: the draws spread less than independent data would,
+    and p is smaller than the evidence.
 
     Parameters
     ----------

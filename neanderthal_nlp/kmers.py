@@ -60,6 +60,8 @@ def count_kmers(sequences: Iterable[str], k: int = K, *, out: np.ndarray | None 
     """
     if k < 1:
         raise ValueError(f"k: found {k}, expected 1 or more")
+    if isinstance(sequences, str):
+        raise TypeError("sequences: found one str, expected an iterable of str")
     if out is not None and (out.ndim != 2 or out.shape[1] != 4**k or out.dtype != np.int32):
         raise ValueError(f"out: found {out.dtype} {out.shape}, expected int32 (n, {4**k})")
     rows: list[np.ndarray] = []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import io
 import os
 import re
 import shutil
@@ -18,7 +19,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import IO, Any
@@ -27,15 +28,16 @@ import yaml
 
 from neanderthal_nlp import cli
 from neanderthal_nlp.errors import InputError
-from neanderthal_nlp.files import read_table, replacing
+from neanderthal_nlp.files import PART, read_table, replacing
+from neanderthal_nlp.genes import read_genes
+from neanderthal_nlp.intervals import read_bed
+from neanderthal_nlp.profiles import INPUTS, read_profile
 
 STAGES = (
     "regions", "windows", "kmers", "network", "forest", "linear", "genes", "embeddings", "intersections", "figures",
     "claims",
 )  # fmt: skip
 """Stages of the article, in its order; each is a rule of the workflow and a command of `neanderthal-nlp`."""
-PROFILES = ("demo", "article")
-INPUTS = ("genome", "introgressed", "genes")
 _FILES = (*INPUTS, "chromsizes", "gaps")
 _HELPERS = ("demo", "evaluation")
 _TOLD = re.compile(rf"({'|'.join((*STAGES, *_HELPERS))}): ")
@@ -56,11 +58,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 on success, 2 on bad input or arguments, 130 when interrupted, 1 on anything else.
     """
     arguments = _parser().parse_args(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # the ledger is more than ASCII, some terminals are not
     try:
-        config = _configure(arguments)
-        return _reproduce(arguments, config)
+        return _reproduce(arguments, _configure(arguments))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody listens: not an error of ours
+        return 0
+    except OSError as error:
+        print(f"error: {error.filename or arguments.directory}: {error.strerror}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)
@@ -89,12 +99,7 @@ def _configure(arguments: argparse.Namespace) -> dict[str, Any]:
     """The profile with the command line's changes; paths become absolute."""
     if arguments.cores < 1:
         raise InputError(f"--cores {arguments.cores}: expected 1 or more")
-    config = read_profile(arguments.profile)
-    for setting in arguments.settings:
-        key, sign, value = setting.partition("=")
-        if not sign or key not in config:
-            raise InputError(f"--set {setting}: expected KEY=VALUE with one of {', '.join(config)}")
-        config[key] = yaml.safe_load(value)
+    config = read_profile(arguments.profile, arguments.settings)
     if arguments.as_published:
         config["as_published"] = True
     for name in _FILES:
@@ -103,8 +108,12 @@ def _configure(arguments: argparse.Namespace) -> dict[str, Any]:
             config[name] = str(path)
         if config.get(name):
             path = Path(config[name]).expanduser().absolute()
-            if not path.is_file():
+            if not path.exists() or path.is_dir():
                 raise InputError(f"--{name} {path}: no such file")
+            if set(str(path)) & set("{}"):
+                raise InputError(
+                    f"--{name} {path}: a path with a brace cannot be used (the workflow means wildcards by them)"
+                )
             config[name] = str(path)
     missing = [name for name in INPUTS if not config.get(name)]
     if missing and not (config["synthetic"] and len(missing) == len(INPUTS)):
@@ -112,32 +121,11 @@ def _configure(arguments: argparse.Namespace) -> dict[str, Any]:
                          "together; only the demo profile brings its own)")  # fmt: skip
     # Whoever brings data of their own under the demo profile means its small settings, not its synthetic data.
     config["synthetic"] = bool(missing)
+    if not missing:
+        # Read here too, so that a bad file is told of before anything of an earlier run is replaced.
+        read_bed(config["introgressed"])
+        read_genes(config["genes"])
     return config
-
-
-def read_profile(name: str) -> dict[str, Any]:
-    """Read a profile that comes with the package, or a YAML file with the same keys.
-
-    Raises
-    ------
-    InputError
-        There is no such profile, or its keys are not those of the profiles that come with the package.
-    """
-    folder = files("neanderthal_nlp.workflow") / "profiles"
-    profiles = {known: yaml.safe_load((folder / f"{known}.yaml").read_text("utf-8")) for known in PROFILES}
-    if name in profiles:
-        return profiles[name]
-    try:
-        given = yaml.safe_load(Path(name).read_text("utf-8"))
-    except OSError:
-        raise InputError(f"--profile {name}: no such file, and not one of {', '.join(PROFILES)}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"--profile {name}: not YAML ({' '.join(str(error).split())})") from None
-    known_keys = {**profiles["article"], **dict.fromkeys(INPUTS)}
-    if not isinstance(given, dict) or not set(given) <= set(known_keys):
-        unknown = ", ".join(map(str, set(given) - set(known_keys))) if isinstance(given, dict) else type(given).__name__
-        raise InputError(f"--profile {name}: found {unknown}, expected keys among {', '.join(known_keys)}")
-    return {**profiles["article"], **given}
 
 
 def _reproduce(arguments: argparse.Namespace, config: dict[str, Any]) -> int:
@@ -150,6 +138,7 @@ def _reproduce(arguments: argparse.Namespace, config: dict[str, Any]) -> int:
     with ExitStack() as stack:
         if arguments.dry_run:
             place = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            directory = directory if directory.is_dir() else place
         else:
             place = directory
             stack.enter_context(_only_run(directory))
@@ -186,8 +175,10 @@ def _only_run(directory: Path) -> Iterator[None]:
         lock.write(str(os.getpid()))
         lock.flush()
         os.set_inheritable(lock.fileno(), True)
-        for part in directory.rglob("*.part"):  # what a killed run was writing
-            part.unlink()
+        for folder in ("results", "models", "figures", "inputs"):
+            for path in (directory / folder).rglob("*.part"):
+                if PART.fullmatch(path.name):  # what a killed run was writing
+                    path.unlink()
         yield
 
 
@@ -219,12 +210,18 @@ def _follow(command: Sequence[str], log: Path) -> int:
     """Run Snakemake with all it prints going to a log, and show from there what the stages tell."""
     log.parent.mkdir(parents=True, exist_ok=True)
     lifeline, end = os.pipe()
-    environment = {**os.environ, cli.LIFELINE: str(os.fstat(lifeline).st_ino), "PYTHONUNBUFFERED": "1"}
+    environment = {
+        "PATH": os.defpath,
+        **os.environ,
+        cli.LIFELINE: str(os.fstat(lifeline).st_ino),
+        "PYTHONUNBUFFERED": "1",
+    }
     in_main = threading.current_thread() is threading.main_thread()  # the only one that may set handlers
     previous = signal.signal(signal.SIGTERM, signal.default_int_handler) if in_main else None
     bad_input = False
     try:
-        with log.open("wb") as sink:
+        with log.open("ab") as sink:
+            told = sink.tell()
             # The pipe's other end is held by this process alone: when it is gone, however it ended, the stages
             # that read it end too, and Snakemake after them. It prints to a file because it could not end while
             # printing to a pipe that nobody reads; a session of its own keeps Ctrl-C from reaching stages twice.
@@ -232,10 +229,11 @@ def _follow(command: Sequence[str], log: Path) -> int:
                                      close_fds=False, start_new_session=True)  # fmt: skip
         os.close(lifeline)
         try:
-            for line in _lines_until_the_end(log, child):
+            for line in _lines_until_the_end(log, told, child):
                 if _TOLD.match(line):
-                    print(line, end="", file=sys.stderr, flush=True)
                     bad_input |= ": error: " in line
+                    with suppress(BrokenPipeError):  # the run is worth more than its reader
+                        print(line, end="", file=sys.stderr, flush=True)
         except KeyboardInterrupt:
             os.close(end)
             end = -1
@@ -251,9 +249,10 @@ def _follow(command: Sequence[str], log: Path) -> int:
     return 2 if bad_input else min(abs(child.returncode), 1)
 
 
-def _lines_until_the_end(log: Path, child: subprocess.Popen[bytes]) -> Iterator[str]:
-    """Whole lines of a file as a process writes them, until it has ended and all are read."""
+def _lines_until_the_end(log: Path, start: int, child: subprocess.Popen[bytes]) -> Iterator[str]:
+    """Whole lines of a file, from a place on, as a process writes them, until it has ended and all are read."""
     with log.open(encoding="utf-8", errors="replace") as source:
+        source.seek(start)
         unfinished = ""
         while True:
             ended = child.poll() is not None

@@ -49,7 +49,7 @@ def make_windows(
     length : int
         Longest window, nt; a shorter region gives a shorter window.
     k : int
-        Length of the words to be read; a region shorter than this is refused.
+        Length of the words to be read; a window shorter than this is refused.
     gaps : DataFrame, optional
         Runs of N, where they are known already; otherwise the genome is searched for them. Chromosomes that
         the genome lacks may be given as gaps: pairs on them are left out like any others with an N.
@@ -98,11 +98,12 @@ def make_windows(
         )
     regions, first = regions[kept].reset_index(drop=True), first[kept].reset_index(drop=True)
     intervals.check_regions(regions, genome.chromsizes, source="regions")
-    _check_length(regions, k)
+    end = np.minimum(first + length, regions["end"])
+    _check_length(regions, end - first, k)
     return pd.DataFrame({
         "chrom": regions["chrom"],
         "start": first,
-        "end": np.minimum(first + length, regions["end"]),
+        "end": end,
         "label": regions["label"],
         "pair": regions["pair"],
         "cluster": intervals.cluster(regions),
@@ -111,13 +112,11 @@ def make_windows(
     })  # fmt: skip
 
 
-def _check_length(regions: pd.DataFrame, k: int) -> None:
-    lengths = regions["end"] - regions["start"]
+def _check_length(regions: pd.DataFrame, lengths: pd.Series, k: int) -> None:
     if lengths.min() < k:
         row = regions.iloc[int(lengths.to_numpy().argmin())]
-        raise InputError(
-            f"regions: {row.chrom}:{row.start}-{row.end} has {row.end - row.start} nt, expected at least k = {k}"
-        )
+        raise InputError(f"regions: the window of {row.chrom}:{row.start}-{row.end} has {lengths.min()} nt, "
+                         f"expected at least k = {k}")  # fmt: skip
 
 
 def find_gaps(genome: Genome, chromsizes: Mapping[str, int]) -> pd.DataFrame:
@@ -184,7 +183,8 @@ def assembly_sizes(
         found, expected = (", ".join(list(names)[:3]) for names in (genome.chromsizes, sizes))
         raise InputError(f"{genome.path}: no chromosome in common with {source} (found {found}; expected {expected})")
     for chrom in shared:
-        if sizes[chrom] != genome.chromsizes[chrom]:
+        # Mitochondria of one build differ in length from one distributor to another, and hold no region.
+        if sizes[chrom] != genome.chromsizes[chrom] and chrom.removeprefix("chr") not in {"M", "MT"}:
             raise InputError(f"{genome.path}: {chrom} has {genome.chromsizes[chrom]} nt, "
                              f"expected {sizes[chrom]} as in {source}: another build?")  # fmt: skip
     return sizes

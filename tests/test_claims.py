@@ -9,7 +9,7 @@ import pytest
 from neanderthal_nlp import claims
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.evaluation import Interval
-from neanderthal_nlp.files import write_json, write_table
+from neanderthal_nlp.files import read_json, write_json, write_table
 
 MODELS = {"network": 0.822, "forest": 0.845, "logistic_regression": 0.7, "linear_svm": 0.69, "naive_bayes": 0.6}
 
@@ -28,7 +28,8 @@ def write_results(folder, *, synthetic=False, n_introgressed=83_601, n_windows=1
     """A results folder in which every claim of the article holds, but for the unpublished gene file."""
     write_json(
         {"synthetic": synthetic, "n_introgressed": n_introgressed, "length_min": 10_002.0, "length_median": 65_839.0,
-         "length_mean": 92_137.6, "length_max": 1_194_940.0},
+         "length_mean": 92_137.6, "length_max": 1_194_940.0,
+         "inputs": {"introgressed": {"sha256": "another file's"}}},
         folder / "regions.json",
     )  # fmt: skip
     write_table(pd.DataFrame({"label": np.zeros(n_windows, dtype=int)}), folder / "windows.tsv")
@@ -45,7 +46,7 @@ def write_results(folder, *, synthetic=False, n_introgressed=83_601, n_windows=1
         pd.DataFrame({"map": "umap", "cluster": [0, 1], "n_kmers": [780, 244], "gc_mean": [0.44, 0.69],
                       "gc_low": [0.42, 0.66], "gc_high": [0.46, 0.72],
                       "predictive_kmers": ["AAAAA,CAAAA,CATTT,TTTTT", ""], "n_clusters_by_silhouette": 2,
-                      "n_cpg": [0, 244]}),
+                      "n_cpg": [0, 244], "silhouette": 0.6}),
         folder / "clusters.tsv",
     )  # fmt: skip
     write_json(
@@ -144,3 +145,28 @@ def test_markdown_holds_every_cell(tmp_path):
     assert len(lines) == len(table) + 2
     assert {line.count("|") for line in lines} == {6}
     assert lines[2].split(" | ")[1:] == [table["sentence"][0], "83,601", "83,601", "reproduced |"]
+
+
+def test_a_file_known_by_its_hash_must_hold_the_published_regions(tmp_path):
+    write_results(tmp_path, n_introgressed=83_600)
+    assert verdicts(tmp_path)["regions"] == claims.NOT_TESTABLE
+    record = read_json(tmp_path / "regions.json")
+    record["inputs"]["introgressed"]["sha256"] = claims.PUBLISHED_REGIONS
+    write_json(record, tmp_path / "regions.json")
+    assert verdicts(tmp_path)["regions"] == claims.DIFFERS
+
+
+def test_a_run_that_cannot_show_a_claim_does_not_differ_from_it(tmp_path):
+    write_results(tmp_path)
+    record = read_json(tmp_path / "intersections.json")
+    write_json({**record, "n_draws": 10, "p": 1 / 11}, tmp_path / "intersections.json")
+    write_table(pd.DataFrame({"kmer": ["AAAA", "CATT"]}), tmp_path / "importances.tsv")
+    found = verdicts(tmp_path)
+    assert found["depletion"] == found["predictive_kmers"] == claims.NOT_TESTABLE
+
+
+def test_a_map_without_structure_has_no_two_clusters(tmp_path):
+    write_results(tmp_path)
+    table = pd.read_csv(tmp_path / "clusters.tsv", sep="\t", keep_default_na=False)
+    write_table(table.assign(silhouette=0.2), tmp_path / "clusters.tsv")
+    assert verdicts(tmp_path)["kmer_clusters"] == claims.DIFFERS

@@ -162,9 +162,29 @@ def test_a_window_shorter_than_a_word(genome, tmp_path):
     bed = tmp_path / "short.bed"
     bed.write_text("chr1\t100\t104\n")
     regions(tmp_path / "run", genome, bed)
-    with pytest.raises(InputError, match="chr1:100-104 has 4 nt, expected at least k = 5"):
+    with pytest.raises(
+        InputError, match=r"introgressed\.bed: regions: the window of chr1:100-104 has 4 nt, expected at least k = 5"
+    ):
         stage("windows", tmp_path / "run", "--genome", genome)
     assert not (tmp_path / "run/results/windows.tsv").exists()
+
+
+def test_a_window_length_shorter_than_a_word(genome, introgressed, tmp_path):
+    regions(tmp_path / "run", genome, introgressed)
+    with pytest.raises(InputError, match="has 4 nt, expected at least k = 5"):
+        stage("windows", tmp_path / "run", "--genome", genome, "--length", 4)
+
+
+def test_too_few_windows_for_both_classes_on_both_sides(genome, tmp_path):
+    bed = tmp_path / "one.bed"
+    bed.write_text("chr1\t0\t11000\n")
+    run = tmp_path / "run"
+    regions(run, genome, bed)
+    stage("windows", run, "--genome", genome)
+    stage("kmers", run, "--genome", genome)
+    for name in ("forest", "linear"):
+        with pytest.raises(InputError, match="both classes on both sides"):
+            stage(name, run)
 
 
 def test_no_pair_left(genome, tmp_path):
@@ -204,6 +224,14 @@ def test_bad_input_is_one_line_on_standard_error_and_status_2(genome, tmp_path):
     assert result.stderr.startswith(f"regions: error: {bed}: truncated or damaged gzip")
     assert result.stderr.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_one_line_and_status_2(genome, introgressed, tmp_path):
+    (tmp_path / "file").touch()
+    result = invoke("regions", "--genome", genome, "--introgressed", introgressed, "--directory", tmp_path / "file")
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1
+    assert str(tmp_path / "file") in result.stderr
 
 
 def test_unknown_options_and_values_are_refused(tmp_path):

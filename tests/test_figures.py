@@ -75,7 +75,8 @@ def ordinary_results():
     return {
         "introgressed.bed": pd.DataFrame({"chrom": "chr1", "start": starts, "end": starts + lengths}),
         "regions.json": {
-            "n_introgressed": 400, "length_min": float(lengths.min()), "length_mean": float(lengths.mean()),
+            "synthetic": True, "n_introgressed": 400, "length_min": float(lengths.min()),
+            "length_mean": float(lengths.mean()),
             "length_max": float(lengths.max()),
         },
         "windows.tsv": pd.DataFrame({"chrom": "chr1", "start": 0, "end": 9, "label": [1] * 1234 + [0] * 1233}),
@@ -170,7 +171,7 @@ def drawn(folder, tmp_path_factory):
     """Folder of the figures, their paths, and whether matplotlib's settings were left alone."""
     directory = tmp_path_factory.mktemp("run") / "figures"
     before = dict(mpl.rcParams)
-    paths = draw_figures(folder, directory, note=NOTE)
+    paths = draw_figures(folder, directory)
     assert dict(mpl.rcParams) == before
     return directory, paths
 
@@ -257,14 +258,14 @@ def test_captions_of_the_maps(drawn):
 AGAIN = """
 import sys
 from neanderthal_nlp.figures import draw_figures
-draw_figures(sys.argv[1], sys.argv[2], note=sys.argv[3])
+draw_figures(sys.argv[1], sys.argv[2])
 """
 
 
 def test_same_results_give_the_same_bytes_in_another_process(drawn, folder, tmp_path):
     _, paths = drawn
     subprocess.run(
-        [sys.executable, "-c", AGAIN, str(folder), str(tmp_path / "again"), NOTE],
+        [sys.executable, "-c", AGAIN, str(folder), str(tmp_path / "again")],
         env={**os.environ, "PYTHONHASHSEED": "77", "MPLBACKEND": "svg", "SOURCE_DATE_EPOCH": "1"},
         check=True,
     )
@@ -290,13 +291,16 @@ def test_layout_does_not_hang_on_last_digits():
 def test_the_users_settings_do_not_show(folder, tmp_path, drawn, monkeypatch):
     monkeypatch.setattr(figures, "FIGURES", {"03_training_curve": FIGURES["03_training_curve"]})
     with mpl.rc_context({"font.size": 30, "axes.facecolor": "black", "svg.fonttype": "path", "savefig.dpi": 10}):
-        paths = draw_figures(folder, tmp_path, note=NOTE)
+        paths = draw_figures(folder, tmp_path)
     assert [path.read_bytes() for path in paths] == [(drawn[0] / path.name).read_bytes() for path in paths]
 
 
-def test_no_note_by_default(folder, tmp_path, monkeypatch):
+def test_figures_of_real_data_carry_no_note(folder, tmp_path, monkeypatch):
+    for path in folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "regions.json").write_text((folder / "regions.json").read_text().replace("true", "false"))
     monkeypatch.setattr(figures, "FIGURES", {"11_intersections": FIGURES["11_intersections"]})
-    _, svg = draw_figures(folder, tmp_path)
+    _, svg = draw_figures(tmp_path, tmp_path / "figures")
     assert NOTE not in texts_of(svg)
 
 

@@ -18,6 +18,7 @@ import yaml
 from neanderthal_nlp import reproduce
 from neanderthal_nlp.demo import write_demo
 from neanderthal_nlp.figures import FIGURES
+from neanderthal_nlp.profiles import read_profile
 
 SMALL = ["epochs=3", "n_estimators=20", "n_draws=19", "word2vec_windows=40"]
 SIZES = {"chr1": 2_500_000, "chr2": 2_000_000, "chr3": 1_500_000}
@@ -142,7 +143,7 @@ def test_dry_run_writes_nothing_and_names_the_stages(inputs, tmp_path):
     assert result.returncode == 0, result.stderr
     for stage in reproduce.STAGES:
         assert re.search(rf"\b{stage}\b", result.stdout + result.stderr)
-    assert not list((tmp_path / "new").glob("[a-z]*"))
+    assert not (tmp_path / "new").exists()
 
 
 def test_until_stops_after_a_stage(finished, inputs, tmp_path):
@@ -252,10 +253,15 @@ def test_bad_regions_end_with_one_line_and_status_2(inputs, tmp_path, content, e
 def test_arguments_are_checked_before_anything_runs(inputs, tmp_path, capsys):
     cases = [
         (["--genome", "/nowhere.fa"], "--genome /nowhere.fa: no such file"),
-        (["--profile", "nothing"], "--profile nothing: no such file"),
+        (["--profile", "nothing"], "--profile nothing: no such YAML file"),
         (["--profile", "article"], "--genome, --introgressed, --genes: missing"),
         (["--genome", str(inputs["genome"])], "--introgressed, --genes: missing"),
-        (["--set", "epoch=3"], "--set epoch=3: expected KEY=VALUE"),
+        (["--set", "epoch=3"], "--set epoch=3: found epoch, expected KEY=VALUE"),
+        (["--set", "epochs=[1"], "--set epochs=[1: not YAML"),
+        (["--set", "seed=1; touch x"], "expected a whole number"),
+        (["--set", "unplaced=maybe"], "expected error or drop"),
+        (["--set", "window_length=4"], "window_length: found 4, expected at least k = 5"),
+        (["--genome", str(write(tmp_path / "{a}.fa", ">a"))], "a path with a brace"),
         (["--cores", "0"], "--cores 0: expected 1 or more"),
         (["--profile", str(write(tmp_path / "p.yaml", "epochz: 3\n"))], "found epochz"),
         (["--profile", str(write(tmp_path / "q.yaml", "[1, 2\n"))], "not YAML"),
@@ -268,8 +274,46 @@ def test_arguments_are_checked_before_anything_runs(inputs, tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_folder_that_cannot_be_made(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert reproduce.main(["--directory", str(tmp_path / "file")]) == 2
+    captured = capsys.readouterr()
+    assert str(tmp_path / "file") in captured.err
+    assert captured.err.count("\n") == 1
+
+
+def test_bad_genes_are_told_of_before_anything_is_replaced(finished, inputs, tmp_path):
+    directory = copy_of(finished, tmp_path)
+    before = times(directory)
+    result = run(directory, {**inputs, "genes": write(tmp_path / "genes.txt", "chr1:5-x\tA\n")})
+    assert result.returncode == 2
+    assert "genes.txt: line 1" in result.stderr
+    assert times(directory) == before
+
+
+def test_an_input_replaced_by_an_older_file_is_noticed(finished, inputs, tmp_path):
+    bed = tmp_path / "re'gi on s.bed"
+    bed.write_bytes(inputs["introgressed"].read_bytes())
+    directory = tmp_path / "run"
+    assert run(directory, {**inputs, "introgressed": bed}, "--until", "regions").returncode == 0
+    bed.write_text("".join(bed.read_text().splitlines(keepends=True)[:60]))
+    os.utime(bed, (0, 0))
+    assert run(directory, {**inputs, "introgressed": bed}, "--until", "regions").returncode == 0
+    assert len((directory / "results/introgressed.bed").read_text().splitlines()) == 60
+
+
+def test_only_what_a_killed_run_left_is_removed(finished, inputs, tmp_path):
+    directory = copy_of(finished, tmp_path)
+    mine, left = directory / "results/mine.part", directory / f"results/genes.tsv.{'0' * 32}.part"
+    for path in (mine, left):
+        path.touch()
+    assert run(directory, inputs).returncode == 0
+    assert mine.exists()
+    assert not left.exists()
+
+
 def test_profiles_hold_the_articles_values():
-    article, demo = reproduce.read_profile("article"), reproduce.read_profile("demo")
+    article, demo = read_profile("article"), read_profile("demo")
     assert set(article) == set(demo)
     assert (article["epochs"], article["n_estimators"], article["window_length"], article["k"]) == (200, 500, 10_000, 5)
     differing = {key for key in article if article[key] != demo[key]}
@@ -278,6 +322,6 @@ def test_profiles_hold_the_articles_values():
 
 def test_a_profile_may_be_a_file(tmp_path):
     path = write(tmp_path / "mine.yaml", yaml.safe_dump({"epochs": 7, "assembly": None}))
-    profile = reproduce.read_profile(str(path))
+    profile = read_profile(str(path))
     assert profile["epochs"] == 7
     assert profile["n_estimators"] == 500
