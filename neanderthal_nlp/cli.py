@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 LIFELINE = "NEANDERTHAL_NLP_LIFELINE"
 """Environment variable: the standard input is a pipe whose closing means that the run was ended."""
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+                  help="The stages of the article, one command each; they share a folder, --directory, in which each "
+                  "finds what earlier ones wrote. `python -m neanderthal_nlp.reproduce` runs them all.")  # fmt: skip
 
 
 class Unplaced(StrEnum):

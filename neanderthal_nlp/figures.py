@@ -446,6 +446,7 @@ def plot_gc_content(gc: pd.DataFrame, summary: Mapping[str, Any]) -> Figure:
         axes.hist(values, bins=list(edges), weights=weights, histtype="step", color=color, label=label)
         axes.axvline(100 * summary[mean], color=color, linestyle="--", linewidth=0.9)
     axes.set(xlabel="GC content (%)", ylabel="Share of genes or bins (%)")
+    axes.set_ylim(top=1.3 * axes.get_ylim()[1])  # room for the legend
     axes.legend(loc="upper right")
     axes.set_title(
         f"GC content (dashed): genes {_percent(summary['gc_genes'])}, genome {_percent(summary['gc_genome'])}"
@@ -477,7 +478,8 @@ def plot_intersections(test: Mapping[str, Any]) -> Figure:
     axes.set(xlabel="Intersections of regions with genes (count)", ylabel="Draws (count)")
     _count_axis(axes.xaxis, 5)
     _count_axis(axes.yaxis, 6)
-    axes.legend(loc="best")
+    axes.set_ylim(top=1.35 * axes.get_ylim()[1])  # room for the legend
+    axes.legend(loc="upper right")
     axes.set_title(
         f"p = {test['p']:.3g}: {test['n_at_or_below']:,} of {test['n_draws']:,} draws at or below observed\n"
         f"(in the article's way of counting: {test['p_article']})"

@@ -153,7 +153,8 @@ def check_regions(regions: pd.DataFrame, chromsizes: Mapping[str, int], *, sourc
             raise InputError(f"{source}: none of its chromosomes is in the genome: another build or naming? "
                              f"(found {found}; expected names such as {expected})")  # fmt: skip
         raise InputError(f"{source}: {len(unknown)} of {len(chroms)} chromosomes unknown to the genome: {found} "
-                         f"(expected names such as {expected})")  # fmt: skip
+                         f"(expected names such as {expected}; a genome file that is a part of an assembly needs the "
+                         "assembly's chromosome sizes)")  # fmt: skip
     sizes = regions["chrom"].map(dict(chromsizes)).to_numpy(dtype=np.int64)
     bad = np.flatnonzero((regions["end"].to_numpy() > sizes) | (regions["start"].to_numpy() < 0))
     if len(bad):

@@ -7,7 +7,7 @@ code published with it. Functions take these as defaults; a profile may change w
 
 # Section 1, "Prepare sequences"
 N_INTROGRESSED = 83_601
-"""Unique introgressed regions of Europeans (Vernot & Akey, Science 2016) on hg19."""
+"""Unique introgressed regions of Europeans (Vernot et al., Science 352, 2016; Akey's group) on hg19."""
 MIN_REGION_LENGTH = 10_000
 """Shortest introgressed region, nt ("from 10 kbp")."""
 

@@ -78,11 +78,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m neanderthal_nlp.reproduce", description=__doc__.split("\n\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m neanderthal_nlp.reproduce",
+        description="The whole article in one command.",
+        epilog="Without options: the embedded synthetic demo. With data of your own: --profile article --genome hg19.2bit "
+        "--introgressed calls.bed --genes refGene.txt.gz",
+    )
     parser.add_argument("--profile", default="demo", help="demo (embedded synthetic data), article, or a YAML file")
     parser.add_argument("--directory", type=Path, help="folder of the run (default: runs/PROFILE)")
     parser.add_argument("--cores", type=int, default=os.cpu_count() or 1, help="cores to use (default: all)")
-    parser.add_argument("--until", choices=STAGES, metavar="STAGE", help=f"last stage to run: {', '.join(STAGES)}")
+    parser.add_argument(
+        "--until",
+        choices=STAGES,
+        metavar="STAGE",
+        help=f"run the stages up to and including this one, in the order {', '.join(STAGES)}",
+    )
     parser.add_argument("--dry-run", action="store_true", help="only say which stages would run, and why")
     parser.add_argument("--genome", type=Path, help="genome: FASTA (plain, bgzip, gzip) or 2bit")
     parser.add_argument("--introgressed", type=Path, help="introgressed regions: BED")

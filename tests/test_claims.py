@@ -99,8 +99,9 @@ def test_better_means_better_than_the_best_by_more_than_chance(tmp_path, logisti
 def test_what_an_input_can_test(tmp_path):
     write_results(tmp_path / "demo", synthetic=True, n_introgressed=1_200, n_windows=2_400, n_genes=350)
     demo = verdicts(tmp_path / "demo")
-    numbers = {"regions", "lengths", "network", "forest", "predictive_kmers", "genes", "gc", "intersections"}
-    assert {name for name, verdict in demo.items() if verdict == claims.NOT_TESTABLE} == numbers
+    planted = {"top_kmers", "kmer_clusters", "four_at_rich", "gc_higher", "depletion"}
+    assert {name for name, verdict in demo.items() if verdict == claims.REPRODUCED} == planted
+    assert {verdict for name, verdict in demo.items() if name not in planted} == {claims.NOT_TESTABLE}
 
     write_results(tmp_path / "part", n_windows=1_600, n_genes=413, n_positive=12)
     part = verdicts(tmp_path / "part")
