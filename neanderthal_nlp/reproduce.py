@@ -81,8 +81,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m neanderthal_nlp.reproduce",
         description="The whole article in one command.",
-        epilog="Without options: the embedded synthetic demo. With data of your own: --profile article --genome hg19.2bit "
-        "--introgressed calls.bed --genes refGene.txt.gz",
+        epilog="Without options: the embedded synthetic demo. With data of your own: --profile article "
+        "--genome hg19.2bit --introgressed calls.bed --genes refGene.txt.gz",
     )
     parser.add_argument("--profile", default="demo", help="demo (embedded synthetic data), article, or a YAML file")
     parser.add_argument("--directory", type=Path, help="folder of the run (default: runs/PROFILE)")

@@ -13,12 +13,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
 
 from neanderthal_nlp import reproduce
 from neanderthal_nlp.demo import write_demo
 from neanderthal_nlp.figures import FIGURES
-from neanderthal_nlp.profiles import read_profile
 
 SMALL = ["epochs=3", "n_estimators=20", "n_draws=19", "word2vec_windows=40"]
 SIZES = {"chr1": 2_500_000, "chr2": 2_000_000, "chr3": 1_500_000}
@@ -310,18 +308,3 @@ def test_only_what_a_killed_run_left_is_removed(finished, inputs, tmp_path):
     assert run(directory, inputs).returncode == 0
     assert mine.exists()
     assert not left.exists()
-
-
-def test_profiles_hold_the_articles_values():
-    article, demo = read_profile("article"), read_profile("demo")
-    assert set(article) == set(demo)
-    assert (article["epochs"], article["n_estimators"], article["window_length"], article["k"]) == (200, 500, 10_000, 5)
-    differing = {key for key in article if article[key] != demo[key]}
-    assert differing == {"synthetic", "assembly", "unplaced", "epochs", "word2vec_windows", "word2vec_workers"}
-
-
-def test_a_profile_may_be_a_file(tmp_path):
-    path = write(tmp_path / "mine.yaml", yaml.safe_dump({"epochs": 7, "assembly": None}))
-    profile = read_profile(str(path))
-    assert profile["epochs"] == 7
-    assert profile["n_estimators"] == 500
