@@ -126,17 +126,11 @@ def regions(
         intervals.check_regions(frame, sizes, source=str(introgressed))
         frame = frame.drop_duplicates(ignore_index=True)
         gaps = sequences.find_gaps(letters, sizes)
-    usable = frame if as_published else frame[intervals.count_overlaps(frame, gaps) == 0]
-    if usable.empty:
-        raise InputError(f"{genome}: all {len(frame)} regions of {introgressed} hold an N: has it letters there?")
-    avoid = frame if as_published else pd.concat([frame, gaps])
-    n_without_n = len(usable)
-    if unplaced is Unplaced.drop:
-        usable = usable[intervals.count_admissible(usable, sizes, avoid=avoid) > 0]
-        if usable.empty:
-            raise InputError(f"{introgressed}: no admissible start for the partner of any of {n_without_n} regions")
     with about(introgressed):
-        depleted = intervals.draw_depleted(usable, sizes, avoid=avoid, rng=seed)
+        depleted = sequences.draw_partners(
+            frame, sizes, gaps, drop_unplaced=unplaced is Unplaced.drop, as_published=as_published, rng=seed
+        )
+    n_without_n = len(frame) if as_published else int((intervals.count_overlaps(frame, gaps) == 0).sum())
     write_bed(frame, stage.results / "introgressed.bed")
     write_bed(depleted.assign(name=depleted.index), stage.results / "depleted.bed")
     write_bed(gaps, stage.results / "gaps.bed")
@@ -155,7 +149,7 @@ def regions(
     )
     shortest, mean, longest = (f"{summary[f'length_{name}']:,.0f}" for name in ("min", "mean", "max"))
     stage.say(f"{len(frame):,} introgressed regions, {shortest} to {longest} nt, mean {mean}; "
-              f"{len(frame) - n_without_n:,} left out for an N, {n_without_n - len(usable):,} "
+              f"{len(frame) - n_without_n:,} left out for an N, {n_without_n - len(depleted):,} "
               "without room for a partner; "
               f"{len(depleted):,} depleted partners drawn")  # fmt: skip
 

@@ -28,6 +28,59 @@ WINDOW_COLUMNS = {
 }  # fmt: skip
 
 
+def draw_partners(
+    introgressed: pd.DataFrame,
+    chromsizes: Mapping[str, int],
+    gaps: pd.DataFrame,
+    *,
+    drop_unplaced: bool = False,
+    as_published: bool = False,
+    rng: np.random.Generator | int,
+) -> pd.DataFrame:
+    """Draw the depleted partners of the introgressed regions that can be read.
+
+    Regions with an N get no partner, and partners are drawn clear of N, so that every pair is kept.
+
+    Parameters
+    ----------
+    introgressed : DataFrame
+        `chrom, start, end`.
+    chromsizes : mapping of str to int
+        Chromosome lengths, nt.
+    gaps : DataFrame
+        Stretches without letters (`find_gaps`).
+    drop_unplaced : bool
+        Leave out a region that no partner fits, rather than to stop.
+    as_published : bool
+        Draw for every region and blind to N, as the article did; most pairs with an N are lost later.
+    rng : numpy Generator or int
+        Source of randomness or a seed for one.
+
+    Returns
+    -------
+    DataFrame
+        `chrom, start, end`; the index says of which row of `introgressed` each is the partner.
+
+    Raises
+    ------
+    InputError
+        Every region holds an N, or no start is admissible for a region (for all of them with `drop_unplaced`).
+    """
+    if as_published:
+        usable, avoid = introgressed, introgressed
+    else:
+        usable = introgressed[intervals.count_overlaps(introgressed, gaps) == 0]
+        avoid = pd.concat([introgressed, gaps])
+        if usable.empty:
+            raise InputError(f"all {len(introgressed)} regions hold an N: has the genome letters there?")
+    if drop_unplaced:
+        placeable = intervals.count_admissible(usable, chromsizes, avoid=avoid) > 0
+        if not placeable.any():
+            raise InputError(f"no admissible start for the partner of any of {len(usable)} regions")
+        usable = usable[placeable]
+    return intervals.draw_depleted(usable, chromsizes, avoid=avoid, rng=rng)
+
+
 def make_windows(
     introgressed: pd.DataFrame,
     depleted: pd.DataFrame,

@@ -145,7 +145,7 @@ def test_a_region_without_room_for_its_partner_stops_the_stage_or_is_left_out(ge
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("chr3\t100\t20000\n", "hold an N: has it letters there"),
+        ("chr3\t100\t20000\n", "hold an N: has the genome letters there"),
         ("chr1\t100\t60001\n", r"record 1 \(chr1:100-60001\) passes the end of chr1"),
         ("chr7\t100\t20000\nchr8\t5\t20000\n", "none of its chromosomes is in the genome"),
     ],
