@@ -574,8 +574,8 @@ def leaks(
     write_json({**record, **provenance(inputs, settings, time.perf_counter() - start)}, json)
     say("audit", f"{report.n_pairs:,} pairs, {report.n_distinct_starts:,} distinct starts, "
                  f"{report.n_clusters:,} clusters (worth {report.n_effective:,.0f} regions)")  # fmt: skip
-    say("audit", f"of {report.n_test_introgressed:,} introgressed test windows {report.test_share_exact:.1%} are training "
-                 f"windows letter for letter, {report.test_share_window_overlap:.1%} overlap one, "
+    say("audit", f"of {report.n_test_introgressed:,} introgressed test windows {report.test_share_exact:.1%} are "
+                 f"training windows letter for letter, {report.test_share_window_overlap:.1%} overlap one, "
                  f"{report.test_share_region_overlap:.1%} overlap a training region")  # fmt: skip
     rules = report.rule_accuracy
     say("audit", f"accuracy without learning: seen this window {rules.exact_window:.1%}, overlaps an introgressed "
@@ -589,8 +589,10 @@ def _end_with_the_run() -> None:
     returns only when the run is gone. Without this, a killed run would leave stages behind that write into the
     folder which the next run works in.
     """
+    if LIFELINE not in os.environ:
+        return
     status = os.fstat(0)
-    if stat.S_ISFIFO(status.st_mode) and os.environ.get(LIFELINE) == str(status.st_ino):
+    if stat.S_ISFIFO(status.st_mode) and os.environ[LIFELINE] == str(status.st_ino):
         threading.Thread(target=lambda: (os.read(0, 1), os._exit(1)), daemon=True).start()
 
 

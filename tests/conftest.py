@@ -147,6 +147,15 @@ def data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def article(data: Path) -> Path:
+    """Folder of the article's published files."""
+    folder = data / "article"
+    if not folder.is_dir():
+        pytest.skip(f"the article's files are not at {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def published(data: Path) -> Callable[[str], Path]:
     """Path of one of the article's files; skip where it is absent."""
 

@@ -1,7 +1,5 @@
-import os
 import shutil
 import subprocess
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -22,15 +20,6 @@ from neanderthal_nlp.genes import read_genes
 from neanderthal_nlp.intervals import draw_depleted, read_bed, read_chromsizes
 
 SIZES = {"chr1": 40_000, "chr2": 25_000}
-
-
-@pytest.fixture
-def article():
-    folder = os.environ.get("NEANDERTHAL_NLP_DATA", Path(__file__).parents[2] / "shared" / "data")
-    path = Path(folder) / "article"
-    if not path.is_dir():
-        pytest.skip(f"the article's files are not at {path} (set NEANDERTHAL_NLP_DATA)")
-    return path
 
 
 @pytest.fixture

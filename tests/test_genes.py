@@ -1,6 +1,4 @@
 import gzip
-import os
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -22,15 +20,6 @@ from neanderthal_nlp.genes import (
 
 COLUMNS = ["chrom", "start", "end", "gene_symbol", "strand"]
 GENES = [("chr1", 14361, 29370, "WASH7P", "-"), ("chr1", 69090, 70008, "OR4F5", "+"), ("chrX", 0, 7, "NA", "+")]
-
-
-@pytest.fixture
-def article():
-    folder = os.environ.get("NEANDERTHAL_NLP_DATA", Path(__file__).parents[2] / "shared" / "data")
-    path = Path(folder) / "article"
-    if not path.is_dir():
-        pytest.skip(f"the article's files are not at {path} (set NEANDERTHAL_NLP_DATA)")
-    return path
 
 
 def refgene(rows, *, with_bin=True):
