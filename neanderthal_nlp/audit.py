@@ -17,6 +17,7 @@ from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.evaluation import split
 from neanderthal_nlp.intervals import cluster, count_overlaps
 from neanderthal_nlp.parameters import SPLIT_SEED, TEST_SIZE, WINDOW_LENGTH
+from neanderthal_nlp.sequences import clear_pairs, stack_pairs
 
 
 class RuleAccuracy(NamedTuple):
@@ -113,16 +114,12 @@ def leak_report(
     InputError
         The tables differ in length, no pair is left, or no introgressed window is in the test set.
     """
-    if len(introgressed) != len(depleted):
-        raise InputError(
-            f"depleted regions: found {len(depleted)} rows, expected {len(introgressed)}, one a region introgressed"
-        )
+    regions = stack_pairs(introgressed, depleted)
     if gaps is not None:
-        kept = (count_overlaps(introgressed, gaps) == 0) & (count_overlaps(depleted, gaps) == 0)
-        introgressed, depleted = introgressed[kept], depleted[kept]
-    if introgressed.empty:
+        regions = regions[clear_pairs(regions, gaps)]
+    if regions.empty:
         raise InputError("introgressed regions: no pair is left that touches no gap")
-    regions = pd.concat([introgressed.assign(label=1), depleted.assign(label=0)], ignore_index=True)
+    introgressed = regions[regions["label"] == 1]
     windows = regions.assign(end=np.minimum(regions["end"], regions["start"] + length))
     parts = split(windows, protocol=protocol, test_size=test_size, seed=seed)
     test, train = windows.iloc[parts.test], windows.iloc[parts.train]

@@ -323,20 +323,17 @@ def forest(
     stage = _Stage("forest", directory)
     counts, labels, words, parts = load_split(stage.results)
     model = trees_of.fit_forest(counts[parts.train], labels[parts.train], n_estimators=trees, seed=seed, n_jobs=threads)
-    scores = model.predict_proba(counts[parts.test])[:, 1]
+    test, truth = counts[parts.test], labels[parts.test]
+    scores = model.predict_proba(test)[:, 1]
     importance = trees_of.importances(model, words)
     leading = list(importance["kmer"].head(parameters.N_TOP_IMPORTANCES))
     stage.say(f"{trees} trees grown; permuting the {len(leading)} leading k-mers")
-    permuted = trees_of.permutation_importances(
-        model, counts[parts.test], labels[parts.test], words, columns=leading, seed=seed
-    )
+    permuted = trees_of.permutation_importances(model, test, truth, words, columns=leading, seed=seed)
     persistence.save_model(model.set_params(n_jobs=None), stage.models / "forest.skops")
     write_table(importance.merge(permuted, on="kmer", how="left"), stage.results / "importances.tsv")
-    write_predictions(
-        stage.results / "predictions/forest.tsv", parts.test, labels[parts.test], {"forest": (scores, 0.5)}
-    )
+    write_predictions(stage.results / "predictions/forest.tsv", parts.test, truth, {"forest": (scores, 0.5)})
     stage.record(stage.models / "forest.json", {"counts": stage.results / "kmers.npy"}, {"trees": trees, "seed": seed})
-    accuracy = np.mean((scores > 0.5) == labels[parts.test])
+    accuracy = np.mean((scores > 0.5) == truth)
     stage.say(f"accuracy on {len(scores):,} test windows {accuracy:.1%}; most important: {', '.join(leading[:4])}")
 
 
@@ -411,8 +408,9 @@ def genes(
     frame = annotation.read_genes(genes)
     with open_genome(genome, cache=cache) as letters, about(genes):
         frame = intervals.match_naming(frame, letters.chromsizes)
-        reasons = annotation.score_rule(frame, letters, length=length).value_counts()
-        table = annotation.predict_genes(frame, letters, model, length=length, k=k)
+        verdicts = annotation.score_rule(frame, letters, length=length)
+        table = annotation.predict_genes(frame, letters, model, length=length, k=k, reasons=verdicts)
+    reasons = verdicts.value_counts()
     write_table(table, stage.results / "genes.tsv")
     stage.record(
         stage.results / "genes.json",

@@ -12,6 +12,7 @@ from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.genome import Genome
 from neanderthal_nlp.intervals import cluster, count_overlaps, draw_depleted
 from neanderthal_nlp.parameters import N_DRAWS
+from neanderthal_nlp.sequences import find_gaps
 
 _PIECE = 10_000_000  # nt read at once: bounds the memory, whatever the length of a region
 _OTHER, _AT, _GC = 0, 1, 2
@@ -116,7 +117,7 @@ def tabulate_gc(genes: pd.DataFrame, bins: pd.DataFrame, genome: Genome, *, min_
         `kind` ("gene" or "genome"), `chrom`, `start`, `end`, `gc`.
     """
     known = genes[genes["chrom"].isin(list(genome.chromsizes))]
-    gaps = pd.concat([genome.gaps(chrom) for chrom in known["chrom"].unique()] or [known[["chrom", "start", "end"]]])
+    gaps = find_gaps(genome, {chrom: genome.chromsizes[chrom] for chrom in known["chrom"].unique()})
     known = known[count_overlaps(known, gaps) == 0]
     full = bins[bins["n_called"] >= min_called * (bins["end"] - bins["start"])]
     columns = ["kind", "chrom", "start", "end", "gc"]

@@ -24,6 +24,7 @@ from neanderthal_nlp.genome import Genome
 from neanderthal_nlp.intervals import count_overlaps
 from neanderthal_nlp.kmers import count_kmers
 from neanderthal_nlp.parameters import GENE_LENGTH, K
+from neanderthal_nlp.sequences import find_gaps
 
 PREDICTION_COLUMNS = ("Gene", "Gene_Symbol", "Predict", "Prob_0", "Prob_1")
 """Columns of the published table `Neanderthal_Genes.txt`."""
@@ -34,14 +35,12 @@ GENE_FEATURES = frozenset({"gene", "ncRNA_gene", "pseudogene"})
 
 _NUMBERS = PREDICTION_COLUMNS[2:]
 _STRANDS = frozenset({"+", "-"})
+_IDENTITY = ["chrom", "start", "end", "gene_symbol"]
 _MAX_DIGITS = 12
 _REGION = re.compile(r"(\S+):(-?\w+)-(-?\w+)")
 _INTEGER = re.compile(r"-?[0-9]+")
 _GFF3_ATTRIBUTES = re.compile(r"\s*([^\s=\"]+=.*|\.?)")
 _GTF_ATTRIBUTES = re.compile(r"\s*[\w.-]+\s+\S.*")
-
-
-_IDENTITY = ["chrom", "start", "end", "gene_symbol"]
 
 
 class _Row(NamedTuple):
@@ -286,7 +285,7 @@ def score_rule(genes: pd.DataFrame, genome: Genome, *, length: int = GENE_LENGTH
     reasons[np.isnan(size)] = "unknown chromosome"
     left = np.flatnonzero(reasons == "scored")
     if len(left):
-        gaps = pd.concat([genome.gaps(chrom) for chrom in genes["chrom"].iloc[left].unique()])
+        gaps = find_gaps(genome, {chrom: genome.chromsizes[chrom] for chrom in genes["chrom"].iloc[left].unique()})
         reasons[left[count_overlaps(genes.iloc[left], gaps) > 0]] = "contains N"
     left = np.flatnonzero(reasons == "scored")
     for row, text in zip(left, _texts(genes.iloc[left], genome, length), strict=True):
@@ -312,7 +311,13 @@ def _texts(genes: pd.DataFrame, genome: Genome, length: int) -> Iterator[str]:
 
 
 def predict_genes(
-    genes: pd.DataFrame, genome: Genome, model: Any, *, length: int = GENE_LENGTH, k: int = K
+    genes: pd.DataFrame,
+    genome: Genome,
+    model: Any,
+    *,
+    length: int = GENE_LENGTH,
+    k: int = K,
+    reasons: pd.Series | None = None,
 ) -> pd.DataFrame:
     """Predict from its first nucleotides how likely a gene is of Neanderthal ancestry (article, section 3).
 
@@ -332,6 +337,8 @@ def predict_genes(
         First nucleotides of a gene that are scored.
     k : int
         Length of a word.
+    reasons : Series, optional
+        What `score_rule` says of these genes, where it was asked already: it searches the genome for N.
 
     Returns
     -------
@@ -347,7 +354,7 @@ def predict_genes(
         No gene can be scored, a gene passes the end of its chromosome, or the model does not fit.
     """
     _check_model(model, 4**k)
-    reasons = score_rule(genes, genome, length=length)
+    reasons = score_rule(genes, genome, length=length) if reasons is None else reasons
     scored = genes[(reasons == "scored").to_numpy()]
     if scored.empty:
         counts = ", ".join(f"{n} {reason}" for reason, n in reasons.value_counts().items() if n)

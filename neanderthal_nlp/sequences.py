@@ -81,6 +81,44 @@ def draw_partners(
     return intervals.draw_depleted(usable, chromsizes, avoid=avoid, rng=rng)
 
 
+def stack_pairs(introgressed: pd.DataFrame, depleted: pd.DataFrame) -> pd.DataFrame:
+    """Put introgressed regions above their depleted partners, as the article does.
+
+    Parameters
+    ----------
+    introgressed, depleted : DataFrame
+        `chrom, start, end`; row i of one is the partner of row i of the other.
+
+    Returns
+    -------
+    DataFrame
+        `chrom, start, end, label` (1 introgressed, 0 depleted), `pair` (row of the pair in the input).
+
+    Raises
+    ------
+    InputError
+        The tables differ in length.
+    """
+    if len(introgressed) != len(depleted):
+        raise InputError(
+            f"depleted regions: found {len(depleted)} rows, expected {len(introgressed)}, one a region introgressed"
+        )
+    pair = np.arange(len(introgressed))
+    return pd.concat(
+        [
+            frame[["chrom", "start", "end"]].assign(label=label, pair=pair)
+            for frame, label in ((introgressed, 1), (depleted, 0))
+        ],
+        ignore_index=True,
+    )
+
+
+def clear_pairs(regions: pd.DataFrame, blocks: pd.DataFrame) -> np.ndarray:
+    """Whether neither region of a row's pair overlaps a block; bool, one a row of `stack_pairs`."""
+    touches = intervals.count_overlaps(regions, blocks) > 0
+    return ~np.isin(regions["pair"], regions["pair"][touches])
+
+
 def make_windows(
     introgressed: pd.DataFrame,
     depleted: pd.DataFrame,
@@ -124,18 +162,7 @@ def make_windows(
         The tables differ in length, a region passes its chromosome's end or is shorter than `k`, or no pair
         is left.
     """
-    if len(introgressed) != len(depleted):
-        raise InputError(
-            f"depleted regions: found {len(depleted)} rows, expected {len(introgressed)}, one a region introgressed"
-        )
-    pair = np.arange(len(introgressed))
-    regions = pd.concat(
-        [
-            frame[["chrom", "start", "end"]].assign(label=label, pair=pair)
-            for frame, label in ((introgressed, 1), (depleted, 0))
-        ],
-        ignore_index=True,
-    )
+    regions = stack_pairs(introgressed, depleted)
     if as_published:  # samtools reads no further than the chromosome's end
         ends = regions["chrom"].map(genome.chromsizes).fillna(np.inf)
         regions["end"] = np.minimum(regions["end"], ends).astype(np.int64)
@@ -143,8 +170,7 @@ def make_windows(
         intervals.check_regions(regions, genome.chromsizes, source="regions")
         gaps = find_gaps(genome, {chrom: genome.chromsizes[chrom] for chrom in regions["chrom"].unique()})
     first = (regions["start"] - int(as_published)).clip(lower=0)
-    has_n = intervals.count_overlaps(regions.assign(start=first), gaps) > 0
-    kept = ~np.isin(regions["pair"], regions["pair"][has_n])
+    kept = clear_pairs(regions.assign(start=first), gaps)
     if not kept.any():
         raise InputError(
             f"{genome.path}: no pair of regions is left: all {len(introgressed)} have an N in one of the two"
