@@ -65,7 +65,7 @@ def genome_files(letters: dict[str, str], tmp_path_factory: pytest.TempPathFacto
     blocked, squeezed = folder / "bgzip.fa.gz", folder / "gzip.fa.gz"
     with pysam.BGZFile(str(blocked), "wb") as handle:
         handle.write(plain.read_bytes())
-    squeezed.write_bytes(gzip.compress(plain.read_bytes()))
+    squeezed.write_bytes(gzip.compress(plain.read_bytes(), mtime=0))
     return {"plain": plain, "bgzip": blocked, "gzip": squeezed, "2bit": write_twobit(letters, folder / "genome.2bit")}
 
 

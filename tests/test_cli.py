@@ -110,7 +110,7 @@ def test_as_published_pastes_bed_numbers_into_samtools_and_draws_blindly(genome,
 
 def test_a_plain_gzip_genome_gives_the_same_windows(genome, introgressed, tmp_path):
     packed = tmp_path / "genome.fa.gz"
-    packed.write_bytes(gzip.compress(genome.read_bytes()))
+    packed.write_bytes(gzip.compress(genome.read_bytes(), mtime=0))
     for name, path in (("plain", genome), ("gzip", packed)):
         regions(tmp_path / name, path, introgressed)
         stage("windows", tmp_path / name, "--genome", path)
@@ -217,7 +217,7 @@ def invoke(*arguments):
 
 def test_bad_input_is_one_line_on_standard_error_and_status_2(genome, tmp_path):
     bed = tmp_path / "cut.bed.gz"
-    bed.write_bytes(gzip.compress(b"".join(b"chr1\t%d\t20000\n" % start for start in range(9000)))[:-200])
+    bed.write_bytes(gzip.compress(b"".join(b"chr1\t%d\t20000\n" % start for start in range(9000)), mtime=0)[:-200])
     result = invoke("regions", "--genome", genome, "--introgressed", bed, "--directory", tmp_path / "run")
     assert result.returncode == 2
     assert result.stdout == ""

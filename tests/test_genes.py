@@ -88,7 +88,7 @@ FORMS = {
 
 def write(path, lines, *, newline="\n", compress=False):
     data = (newline.join(lines) + newline).encode()
-    path.write_bytes(gzip.compress(data) if compress else data)
+    path.write_bytes(gzip.compress(data, mtime=0) if compress else data)
     return path
 
 
