@@ -1,43 +1,33 @@
-"""`neanderthal-nlp`: one subcommand a stage. Arguments in, files out, no logic.
-
-Stages share a folder, `--directory`, in which each finds the files that earlier stages wrote; the workflow calls
-them in order.
-"""
+"""The article's stages, one command each, in its order."""
 
 from __future__ import annotations
 
-import os
 import shutil
-import stat
-import sys
-import threading
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
 import typer
 
 from neanderthal_nlp import parameters
-from neanderthal_nlp.errors import InputError
-from neanderthal_nlp.files import provenance, read_json, read_table, replacing, write_bed, write_json, write_table
+from neanderthal_nlp.cli.stage import (
+    AsPublished,
+    Cache,
+    Directory,
+    GenomeFile,
+    Seed,
+    Stage,
+    about,
+    load_split,
+    read_gaps,
+    say,
+    write_predictions,
+)
+from neanderthal_nlp.files import read_table, replacing, write_bed, write_json, write_table
 
-if TYPE_CHECKING:
-    from neanderthal_nlp.evaluation import Split
-
-LIFELINE = "NEANDERTHAL_NLP_LIFELINE"
-"""Environment variable: the standard input is a pipe whose closing means that the run was ended."""
-
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
-                  help="The stages of the article, one command each; they share a folder, --directory, in which each "
-                  "finds what earlier ones wrote. `python -m neanderthal_nlp.reproduce` runs them all.")  # fmt: skip
-
-audit = typer.Typer(no_args_is_help=True, help="What the numbers mean.")
-app.add_typer(audit, name="audit")
+app = typer.Typer()
 
 
 class Unplaced(StrEnum):
@@ -45,43 +35,6 @@ class Unplaced(StrEnum):
 
     error = "error"
     drop = "drop"
-
-
-Directory = Annotated[Path, typer.Option(help="Folder of the run: results/, models/ and figures/ lie below it.")]
-GenomeFile = Annotated[Path, typer.Option(help="Genome: FASTA (plain, bgzip, gzip) or 2bit.")]
-Cache = Annotated[Path | None, typer.Option(help="Folder for genome indexes (default: the user's cache).")]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of the stage's random numbers.")]
-AsPublished = Annotated[bool, typer.Option("--as-published", help="Do literally what the published code does.")]
-
-
-def say(stage: str, message: str) -> None:
-    """Tell the user, on standard error, how a stage goes."""
-    typer.echo(f"{stage}: {message}", err=True)
-
-
-@contextmanager
-def about(path: Path) -> Iterator[None]:
-    """Name the file that a table came from in errors that only know its rows."""
-    try:
-        yield
-    except InputError as error:
-        raise (error if str(path) in str(error) else InputError(f"{path}: {error}")) from None
-
-
-class _Stage:
-    """Paths of a run and the time a stage takes, for the provenance that is written beside its results."""
-
-    def __init__(self, name: str, directory: Path) -> None:
-        self.name = name
-        self.results, self.models, self.figures = (directory / part for part in ("results", "models", "figures"))
-        self._start = time.perf_counter()
-
-    def say(self, message: str) -> None:
-        say(self.name, message)
-
-    def record(self, path: Path, inputs: Mapping[str, Path], settings: Mapping[str, Any], **more: Any) -> None:
-        """Write a JSON file that says where a result comes from, after what `more` holds."""
-        write_json({**more, **provenance(inputs, settings, time.perf_counter() - self._start)}, path)
 
 
 @app.command()
@@ -121,7 +74,7 @@ def regions(
     from neanderthal_nlp import intervals, sequences
     from neanderthal_nlp.genome import open_genome
 
-    stage = _Stage("regions", directory)
+    stage = Stage("regions", directory)
     frame = intervals.read_bed(introgressed)[["chrom", "start", "end"]]
     with open_genome(genome, cache=cache) as letters:
         sizes = sequences.assembly_sizes(letters, assembly=assembly, chromsizes=chromsizes)
@@ -173,7 +126,7 @@ def windows(
     from neanderthal_nlp import intervals, sequences
     from neanderthal_nlp.genome import open_genome
 
-    stage = _Stage("windows", directory)
+    stage = Stage("windows", directory)
     introgressed = intervals.read_bed(stage.results / "introgressed.bed")
     depleted = intervals.read_bed(stage.results / "depleted.bed")
     partners = introgressed.iloc[depleted["name"].astype(int)].reset_index(drop=True)
@@ -197,15 +150,6 @@ def windows(
               f"{length:,} nt in {table['cluster'].nunique():,} clusters of overlapping regions")  # fmt: skip
 
 
-def read_gaps(path: Path) -> pd.DataFrame:
-    """Read the runs of N that the stage `regions` wrote; a genome may have none."""
-    from neanderthal_nlp import intervals
-
-    if path.exists() and path.stat().st_size == 0:
-        return intervals.no_intervals()
-    return intervals.read_bed(path)
-
-
 @app.command()
 def kmers(
     genome: GenomeFile,
@@ -218,7 +162,7 @@ def kmers(
     from neanderthal_nlp import sequences
     from neanderthal_nlp.genome import open_genome
 
-    stage = _Stage("kmers", directory)
+    stage = Stage("kmers", directory)
     table = sequences.read_windows(stage.results / "windows.tsv")
     with open_genome(genome, cache=cache) as letters, replacing(stage.results / "kmers.npy") as part:
         counts = np.lib.format.open_memmap(part, mode="w+", dtype=np.int32, shape=(len(table), 4**k))
@@ -238,44 +182,6 @@ def kmers(
               + "; ".join(f"{label} {words}" for label, words in leaders.items()))  # fmt: skip
 
 
-def load_counts(results: Path) -> tuple[pd.DataFrame, np.ndarray, list[str]]:
-    """Windows, their memory-mapped counts and the vocabulary, checked to fit one another."""
-    from neanderthal_nlp import sequences
-
-    table = sequences.read_windows(results / "windows.tsv")
-    words = read_json(results / "kmers.json")["vocabulary"]
-    try:
-        counts = np.load(results / "kmers.npy", mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{results / 'kmers.npy'}: not a matrix of counts ({error})") from None
-    if counts.shape != (len(table), len(words)):
-        raise InputError(f"{results / 'kmers.npy'}: found shape {counts.shape}, expected {(len(table), len(words))}")
-    return table, counts, words
-
-
-def load_split(results: Path) -> tuple[np.ndarray, np.ndarray, list[str], Split]:
-    """Counts, labels and vocabulary with the article's split, refused where a class is missing on a side."""
-    from neanderthal_nlp.evaluation import split
-
-    table, counts, words = load_counts(results)
-    labels, parts = table["label"].to_numpy(), split(table, protocol="article")
-    if min(len(np.unique(labels[rows])) for rows in parts) < 2:
-        raise InputError(f"{results / 'windows.tsv'}: found {len(table)} windows, too few to have both classes on both "
-                         "sides of the split")  # fmt: skip
-    return counts, labels, words, parts
-
-
-def write_predictions(
-    path: Path, test: np.ndarray, labels: np.ndarray, scores: Mapping[str, tuple[np.ndarray, float]]
-) -> None:
-    """Write the scores of held-out windows, one block of rows a model, with each model's threshold."""
-    tables = [
-        pd.DataFrame({"model": name, "window": test, "label": labels, "score": score, "threshold": threshold})
-        for name, (score, threshold) in scores.items()
-    ]
-    write_table(pd.concat(tables, ignore_index=True), path)
-
-
 @app.command()
 def network(
     directory: Directory,
@@ -285,7 +191,7 @@ def network(
     """Train the multilayer perceptron; goes on where a killed training stopped."""
     from neanderthal_nlp import network as mlp
 
-    stage = _Stage("network", directory)
+    stage = Stage("network", directory)
     counts, labels, _, parts = load_split(stage.results)
     model = mlp.build_mlp(counts.shape[1], seed=seed)
     training = stage.models / "network"
@@ -320,7 +226,7 @@ def forest(
     from neanderthal_nlp import forest as trees_of
     from neanderthal_nlp import persistence
 
-    stage = _Stage("forest", directory)
+    stage = Stage("forest", directory)
     counts, labels, words, parts = load_split(stage.results)
     model = trees_of.fit_forest(counts[parts.train], labels[parts.train], n_estimators=trees, seed=seed, n_jobs=threads)
     test, truth = counts[parts.test], labels[parts.test]
@@ -343,7 +249,7 @@ def linear(directory: Directory, seed: Seed = 1) -> None:
     from neanderthal_nlp import linear as models
     from neanderthal_nlp import persistence
 
-    stage = _Stage("linear", directory)
+    stage = Stage("linear", directory)
     counts, labels, _, parts = load_split(stage.results)
     train, test = counts[parts.train], counts[parts.test]
     scores = {}
@@ -363,7 +269,7 @@ def evaluation(directory: Directory, seed: Seed = 1) -> None:
     from neanderthal_nlp import sequences
     from neanderthal_nlp.evaluation import evaluate
 
-    stage = _Stage("evaluation", directory)
+    stage = Stage("evaluation", directory)
     clusters = sequences.read_windows(stage.results / "windows.tsv")["cluster"].to_numpy()
     tables = []
     for name in ("network", "forest", "linear"):
@@ -403,7 +309,7 @@ def genes(
     from neanderthal_nlp import intervals, persistence
     from neanderthal_nlp.genome import open_genome
 
-    stage = _Stage("genes", directory)
+    stage = Stage("genes", directory)
     model = persistence.load_model(stage.models / "forest.skops")
     frame = annotation.read_genes(genes)
     with open_genome(genome, cache=cache) as letters, about(genes):
@@ -445,7 +351,7 @@ def embeddings(
     from neanderthal_nlp import sequences
     from neanderthal_nlp.genome import open_genome
 
-    stage = _Stage("embeddings", directory)
+    stage = Stage("embeddings", directory)
     table = sequences.read_windows(stage.results / "windows.tsv")
     if max_windows is not None and max_windows < len(table):
         table = table.sample(max_windows, random_state=seed).sort_index()
@@ -486,7 +392,7 @@ def intersections(
     from neanderthal_nlp import genes as annotation
     from neanderthal_nlp.genome import open_genome
 
-    stage = _Stage("intersections", directory)
+    stage = Stage("intersections", directory)
     sizes = intervals.read_chromsizes(stage.results / "chrom.sizes")
     introgressed = intervals.read_bed(stage.results / "introgressed.bed")
     frame = intervals.match_naming(annotation.read_genes(genes), sizes)
@@ -526,7 +432,7 @@ def figures(
     """Draw the article's figures from saved results, as PNG and SVG."""
     from neanderthal_nlp.figures import draw_figures
 
-    stage = _Stage("figures", directory)
+    stage = Stage("figures", directory)
     paths = draw_figures(stage.results, stage.figures)
     stage.say(f"{len(paths)} files in {stage.figures}")
 
@@ -536,7 +442,7 @@ def claims(directory: Directory) -> None:
     """Hold the results against every claim of the article."""
     from neanderthal_nlp.claims import ledger, to_markdown
 
-    stage = _Stage("claims", directory)
+    stage = Stage("claims", directory)
     table = ledger(stage.results)
     write_table(table, stage.results / "claims.tsv")
     records = table.astype(object).where(table.notna(), None).to_dict(orient="records")
@@ -544,72 +450,3 @@ def claims(directory: Directory) -> None:
     with replacing(stage.results / "claims.md") as part:
         part.write_text(to_markdown(table), encoding="utf-8")
     stage.say(", ".join(f"{number} {verdict}" for verdict, number in table["verdict"].value_counts().items()))
-
-
-@audit.command()
-def leaks(
-    introgressed: Annotated[Path, typer.Option(help="Introgressed regions, BED.")],
-    depleted: Annotated[Path, typer.Option(help="Depleted regions, BED; row by row the partners.")],
-    json: Annotated[Path, typer.Option(help="Where to write the report.")],
-    gaps: Annotated[Path | None, typer.Option(help="BED; pairs that touch one of these are left out.")] = None,
-    protocol: Annotated[str, typer.Option(help="Split: article.")] = "article",
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the split.")] = parameters.SPLIT_SEED,
-) -> None:
-    """Tell from coordinates alone how much of the test set the training set has seen."""
-    from neanderthal_nlp.audit import leak_report
-    from neanderthal_nlp.intervals import match_naming, read_bed
-
-    start = time.perf_counter()
-    frames = {"introgressed": read_bed(introgressed), "depleted": read_bed(depleted)}
-    names = dict.fromkeys(frames["introgressed"]["chrom"], 0)
-    blocks = None if gaps is None else match_naming(read_bed(gaps), names)
-    with about(introgressed):
-        report = leak_report(frames["introgressed"], match_naming(frames["depleted"], names), protocol=protocol,
-                             seed=seed, gaps=blocks)  # fmt: skip
-    inputs = {"introgressed": introgressed, "depleted": depleted, **({"gaps": gaps} if gaps else {})}
-    settings = {"protocol": protocol, "seed": seed}
-    record = {**report._asdict(), "rule_accuracy": report.rule_accuracy._asdict()}
-    write_json({**record, **provenance(inputs, settings, time.perf_counter() - start)}, json)
-    say("audit", f"{report.n_pairs:,} pairs, {report.n_distinct_starts:,} distinct starts, "
-                 f"{report.n_clusters:,} clusters (worth {report.n_effective:,.0f} regions)")  # fmt: skip
-    say("audit", f"of {report.n_test_introgressed:,} introgressed test windows {report.test_share_exact:.1%} are "
-                 f"training windows letter for letter, {report.test_share_window_overlap:.1%} overlap one, "
-                 f"{report.test_share_region_overlap:.1%} overlap a training region")  # fmt: skip
-    rules = report.rule_accuracy
-    say("audit", f"accuracy without learning: seen this window {rules.exact_window:.1%}, overlaps an introgressed "
-                 f"training window {rules.window_overlap:.1%}, region {rules.region_overlap:.1%}")  # fmt: skip
-
-
-def _end_with_the_run() -> None:
-    """End this process when the run that started it does, even if that was killed.
-
-    The run holds the writing end of the pipe that is our standard input, and nobody ever writes to it: reading
-    returns only when the run is gone. Without this, a killed run would leave stages behind that write into the
-    folder which the next run works in.
-    """
-    if LIFELINE not in os.environ:
-        return
-    status = os.fstat(0)
-    if stat.S_ISFIFO(status.st_mode) and os.environ[LIFELINE] == str(status.st_ino):
-        threading.Thread(target=lambda: (os.read(0, 1), os._exit(1)), daemon=True).start()
-
-
-def main() -> None:
-    """Run the command line; bad input ends it with one line on standard error and status 2."""
-    _end_with_the_run()
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's remarks on the machine are not the user's
-    name = next((word for word in sys.argv[1:] if not word.startswith("-")), "neanderthal-nlp")
-    try:
-        app()
-    except InputError as error:
-        say(name, f"error: {error}")
-        sys.exit(2)
-    except OSError as error:
-        if error.filename is None:
-            raise
-        say(name, f"error: {error.filename}: {error.strerror}")
-        sys.exit(2)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,58 @@
+"""`neanderthal-nlp`: one subcommand a stage. Arguments in, files out, no logic.
+
+Stages share a folder, `--directory`, in which each finds the files that earlier stages wrote; the workflow calls
+them in order.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import threading
+
+import typer
+
+from neanderthal_nlp.cli import article, audit
+from neanderthal_nlp.cli.stage import say
+from neanderthal_nlp.errors import InputError
+
+LIFELINE = "NEANDERTHAL_NLP_LIFELINE"
+"""Environment variable: the standard input is a pipe whose closing means that the run was ended."""
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+                  help="The stages of the article, one command each; they share a folder, --directory, in which each "
+                  "finds what earlier ones wrote. `python -m neanderthal_nlp.reproduce` runs them all.")  # fmt: skip
+app.add_typer(article.app)
+app.add_typer(audit.app, name="audit", help="What the numbers mean.")
+
+
+def _end_with_the_run() -> None:
+    """End this process when the run that started it does, even if that was killed.
+
+    The run holds the writing end of the pipe that is our standard input, and nobody ever writes to it: reading
+    returns only when the run is gone. Without this, a killed run would leave stages behind that write into the
+    folder which the next run works in.
+    """
+    if LIFELINE not in os.environ:
+        return
+    status = os.fstat(0)
+    if stat.S_ISFIFO(status.st_mode) and os.environ[LIFELINE] == str(status.st_ino):
+        threading.Thread(target=lambda: (os.read(0, 1), os._exit(1)), daemon=True).start()
+
+
+def main() -> None:
+    """Run the command line; bad input ends it with one line on standard error and status 2."""
+    _end_with_the_run()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's remarks on the machine are not the user's
+    name = next((word for word in sys.argv[1:] if not word.startswith("-")), "neanderthal-nlp")
+    try:
+        app()
+    except InputError as error:
+        say(name, f"error: {error}")
+        sys.exit(2)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        say(name, f"error: {error.filename}: {error.strerror}")
+        sys.exit(2)
