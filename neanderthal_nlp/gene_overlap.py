@@ -10,7 +10,7 @@ import pandas as pd
 
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.genome import Genome
-from neanderthal_nlp.intervals import cluster, count_overlaps, draw_depleted
+from neanderthal_nlp.intervals import DepletedSampler, OverlapCounter, cluster, count_overlaps, cut_gaps
 from neanderthal_nlp.parameters import N_DRAWS
 from neanderthal_nlp.sequences import find_gaps
 
@@ -125,6 +125,87 @@ def tabulate_gc(genes: pd.DataFrame, bins: pd.DataFrame, genome: Genome, *, min_
         [known.assign(kind="gene", gc=gc_content(known, genome))[columns], full.assign(kind="genome")[columns]],
         ignore_index=True,
     )
+
+
+def complete_bins(table: pd.DataFrame, gaps: pd.DataFrame) -> pd.DataFrame:
+    """Give a table of GC per bin the number of called letters, and GC as a share of these.
+
+    Parameters
+    ----------
+    table : DataFrame
+        `chrom`, `start`, `end` (0-based half-open, bins apart) and `gc`. With `n_called`, it is taken as it is
+        (`genome_gc`). With `kind`, its rows of kind "genome" are taken, whose `gc` is of called letters
+        (`tabulate_gc`). With neither, `gc` is of all letters of a bin, so that each N counts as not GC.
+    gaps : DataFrame
+        Runs of N, from which `n_called` follows where the table lacks it.
+
+    Returns
+    -------
+    DataFrame
+        `chrom`, `start`, `end`, `gc` (share, NaN where no letter is called), `n_called`; sorted.
+
+    Raises
+    ------
+    InputError
+        A column is missing, there is no bin, a share is none, a bin is empty, or two bins overlap.
+    """
+    missing = [name for name in ("chrom", "start", "end", "gc") if name not in table]
+    if missing:
+        raise InputError(f"GC bins: no column {', '.join(missing)} (found {', '.join(map(str, table.columns))})")
+    bins = table[table["kind"] == "genome"] if "kind" in table else table
+    if bins.empty:
+        raise InputError("GC bins: found none, expected at least one")
+    bins = bins.sort_values(["chrom", "start"], ignore_index=True)
+    overlapping = (bins["chrom"] == bins["chrom"].shift()) & (bins["start"] < bins["end"].shift())
+    bad = np.flatnonzero((bins["gc"] < 0) | (bins["gc"] > 1) | (bins["end"] <= bins["start"]) | overlapping)
+    if len(bad):
+        row = bins.iloc[bad[0]]
+        raise InputError(f"GC bins: {row.chrom}:{row.start}-{row.end}: found gc {row.gc}, expected a share from 0 to 1 "
+                         "of a bin that overlaps no other")  # fmt: skip
+    if "n_called" not in bins:
+        clear = cut_gaps(bins, gaps)
+        bins = bins.assign(n_called=clear["end"] - clear["start"])
+        if "kind" not in bins:
+            n_gc = (bins["gc"] * (bins["end"] - bins["start"])).to_numpy()
+            bins["gc"] = np.minimum(_share(n_gc, bins["n_called"].to_numpy()), 1)
+    return bins[["chrom", "start", "end", "gc", "n_called"]]
+
+
+class LocalGC:
+    """GC content of any interval, as far as a table of bins tells it.
+
+    Parameters
+    ----------
+    bins : DataFrame
+        What `complete_bins` gives. Letters are taken to be spread evenly over a bin, so that an interval's GC is the
+        mean of its bins', weighted by the called letters it has of each.
+    """
+
+    def __init__(self, bins: pd.DataFrame) -> None:
+        furthest = bins.groupby("chrom", sort=False)["end"].max()
+        self._chroms = {chrom: code for code, chrom in enumerate(furthest.index)}
+        self._furthest = furthest.to_numpy(dtype=np.int64)
+        self._offsets = np.cumsum(self._furthest) - self._furthest
+        edges = bins[["start", "end"]].to_numpy() + self._offsets[self.codes(bins["chrom"])][:, None]
+        # Called letters and, of these, G and C, as one complex number: both are looked up in one search.
+        letters = bins["n_called"].to_numpy() * (1 + 1j * bins["gc"].fillna(0).to_numpy())
+        order = np.argsort(edges[:, 0])
+        sums = np.cumsum(letters[order])
+        self._edges, first = np.unique(edges[order].ravel(), return_index=True)
+        self._sums = np.stack([sums - letters[order], sums], axis=1).ravel()[first]
+
+    def codes(self, chroms: pd.Series) -> np.ndarray:
+        """Numbers (int64) that `share` knows the chromosomes by; -1 where there is no bin."""
+        return chroms.map(self._chroms).fillna(-1).to_numpy(dtype=np.int64)
+
+    def share(self, codes: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+        """GC share (float64) of intervals, chromosomes given by their `codes`; NaN where no letter is called."""
+        low, high = (
+            np.interp(self._offsets[codes] + np.minimum(at, self._furthest[codes]), self._edges, self._sums)
+            for at in (starts, ends)
+        )
+        called = np.where(codes < 0, 0, (high - low).real)
+        return np.divide((high - low).imag, called, out=np.full(called.shape, np.nan), where=called > 0)
 
 
 class GCContrast(NamedTuple):
@@ -243,17 +324,24 @@ def intersection_test(
     """
     if n_draws < 1:
         raise InputError(f"n_draws: found {n_draws}, expected at least 1")
+    check_genes(genes, regions)
+    rng = np.random.default_rng(rng)  # once: a seed handed on would repeat the same draw
+    sampler, counter = DepletedSampler(regions, chromsizes, avoid=avoid), OverlapCounter(genes)
+    codes, lengths = counter.codes(regions["chrom"]), (regions["end"] - regions["start"]).to_numpy()
+    draws = np.empty(n_draws, dtype=np.int64)
+    for i in range(n_draws):
+        starts = sampler.starts(rng)[0]
+        draws[i] = counter.count(codes, starts, starts + lengths).sum()
+        if progress is not None:
+            progress()
+    return summarise_draws(int(count_overlaps(regions, genes).sum()), draws)
+
+
+def check_genes(genes: pd.DataFrame, regions: pd.DataFrame) -> None:
+    """Refuse genes that have no chromosome in common with the regions: another naming (`InputError`)."""
     if not set(regions["chrom"]) & set(genes["chrom"]):
         found, expected = (", ".join(map(str, frame["chrom"].unique()[:3])) for frame in (genes, regions))
         raise InputError(f"genes: no chromosome of the regions (found {found}; expected names such as {expected})")
-    rng = np.random.default_rng(rng)  # once: a seed handed on would repeat the same draw
-    observed = int(count_overlaps(regions, genes).sum())
-    draws = np.empty(n_draws, dtype=np.int64)
-    for i in range(n_draws):
-        draws[i] = count_overlaps(draw_depleted(regions, chromsizes, avoid=avoid, rng=rng), genes).sum()
-        if progress is not None:
-            progress()
-    return summarise_draws(observed, draws)
 
 
 def summarise_draws(observed: int, draws: np.ndarray) -> IntersectionTest:

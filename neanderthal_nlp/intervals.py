@@ -22,6 +22,7 @@ BED_COLUMNS = ("chrom", "start", "end", "name", "score", "strand", "thickStart",
 _DIRECTIVE = re.compile(r"#|track(\s|$)|browser(\s|$)")
 _HEADER_NAMES = {"chrom", "chr", "chromosome", "seqname", "seqnames"}
 _MAX_DIGITS = 12
+_CONTIG = re.compile(r"(chr[^_]+)_\w*?(hap\d*|alt|fix|random)")
 
 
 def read_bed(path: str | Path) -> pd.DataFrame:
@@ -129,6 +130,16 @@ def match_naming(regions: pd.DataFrame, chromsizes: Mapping[str, int]) -> pd.Dat
     return regions.assign(chrom=regions["chrom"].map(names).astype(str))
 
 
+def home_chromosome(chroms: pd.Series) -> pd.Series:
+    """Chromosome that a sequence belongs to: `chr6` for `chr6_cox_hap2`, `chr6_GL000250v2_alt` and the like.
+
+    UCSC names alternative haplotypes, patches and unplaced contigs after their chromosome; they hold other copies
+    of its letters. Other names are returned as they are.
+    """
+    homes = {name: match[1] if (match := _CONTIG.fullmatch(name)) else name for name in chroms.unique()}
+    return chroms.map(homes).astype(str)
+
+
 def check_regions(regions: pd.DataFrame, chromsizes: Mapping[str, int], *, source: str) -> None:
     """Refuse regions that do not lie on the genome.
 
@@ -185,17 +196,38 @@ def count_overlaps(query: pd.DataFrame, target: pd.DataFrame) -> np.ndarray:
     than `bioframe.count_overlaps`, which lists all pairs, because the permutation test calls it thousands of
     times.
     """
-    codes = {chrom: code for code, chrom in enumerate(target["chrom"].unique())}
-    span = 1 + max((int(frame["end"].max()) for frame in (query, target) if len(frame)), default=0)
+    counter = OverlapCounter(target)
+    return counter.count(counter.codes(query["chrom"]), query["start"].to_numpy(), query["end"].to_numpy())
 
-    def keys(frame: pd.DataFrame, column: str) -> np.ndarray:
-        code = frame["chrom"].map(codes).fillna(len(codes)).to_numpy(dtype=np.int64)
-        return code * span + frame[column].to_numpy(dtype=np.int64)
 
-    starts, ends = (np.sort(keys(target, column)) for column in ("start", "end"))
-    begun = np.searchsorted(starts, keys(query, "end"), side="left")
-    finished = np.searchsorted(ends, keys(query, "start"), side="right")
-    return (begun - finished).astype(np.int64)
+class OverlapCounter:
+    """Counts overlaps with the same targets again and again; see `count_overlaps`.
+
+    Parameters
+    ----------
+    target : DataFrame
+        Intervals of at least one base.
+    """
+
+    def __init__(self, target: pd.DataFrame) -> None:
+        self._chroms = {chrom: code for code, chrom in enumerate(target["chrom"].unique())}
+        self._furthest = int(target["end"].max()) if len(target) else 0
+        codes = self.codes(target["chrom"])
+        self._starts, self._ends = (np.sort(self._keys(codes, target[name].to_numpy())) for name in ("start", "end"))
+
+    def codes(self, chroms: pd.Series) -> np.ndarray:
+        """Numbers (int64) that `count` knows the chromosomes by."""
+        return chroms.map(self._chroms).fillna(len(self._chroms)).to_numpy(dtype=np.int64)
+
+    def _keys(self, codes: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        # Beyond the furthest target every position sees the same targets.
+        return codes * (self._furthest + 1) + np.minimum(positions, self._furthest)
+
+    def count(self, codes: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+        """Targets that overlap each interval (int64), chromosomes given by their `codes`."""
+        begun = np.searchsorted(self._starts, self._keys(codes, ends), side="left")
+        finished = np.searchsorted(self._ends, self._keys(codes, starts), side="right")
+        return (begun - finished).astype(np.int64)
 
 
 def cluster(regions: pd.DataFrame) -> np.ndarray:
@@ -211,6 +243,46 @@ def cluster(regions: pd.DataFrame) -> np.ndarray:
     bare = regions[["chrom", "start", "end"]].reset_index(drop=True)
     labels = bioframe.cluster(bare, min_dist=None, return_cluster_intervals=False)["cluster"]
     return pd.factorize(labels.to_numpy())[0].astype(np.int64)
+
+
+def merge_overlapping(regions: pd.DataFrame) -> pd.DataFrame:
+    """Merge overlapping intervals, each connected component (see `cluster`) to the interval it spans.
+
+    Returns
+    -------
+    DataFrame
+        `chrom, start, end`, sorted; intervals that only touch stay apart.
+    """
+    bare = regions[["chrom", "start", "end"]]
+    return bioframe.merge(bare, min_dist=None)[list(bare.columns)] if len(bare) else bare.reset_index(drop=True)
+
+
+def cut_gaps(regions: pd.DataFrame, gaps: pd.DataFrame) -> pd.DataFrame:
+    """Give intervals in coordinates in which the gaps have no length.
+
+    Parameters
+    ----------
+    regions : DataFrame
+        `chrom`, `start`, `end`, 0-based half-open.
+    gaps : DataFrame
+        Blocks to leave out, likewise; they may overlap.
+
+    Returns
+    -------
+    DataFrame
+        `regions` with `start` and `end` moved down by the gap bases before them: `end - start` counts the bases
+        outside gaps, and is 0 for an interval that lies in one.
+    """
+    gaps = merge_overlapping(gaps)
+    blocks = gaps.groupby("chrom").indices
+    positions = regions[["start", "end"]].to_numpy(dtype=np.int64, copy=True)
+    for chrom, rows in regions.groupby("chrom").indices.items():
+        here = gaps.iloc[blocks.get(chrom, [])]
+        starts, ends = (here[name].to_numpy(dtype=np.int64) for name in ("start", "end"))
+        bases, reach = (np.concatenate(([0], values)) for values in (np.cumsum(ends - starts), ends))
+        begun = np.searchsorted(starts, positions[rows])
+        positions[rows] -= bases[begun] - np.maximum(reach[begun] - positions[rows], 0)
+    return regions.assign(start=positions[:, 0], end=positions[:, 1])
 
 
 def draw_depleted(
@@ -248,22 +320,42 @@ def draw_depleted(
     InputError
         A chromosome is unknown, a region passes its end, or no start is admissible for a length.
     """
-    check_regions(introgressed, chromsizes, source="introgressed regions")
-    rng = np.random.default_rng(rng)
+    starts = DepletedSampler(introgressed, chromsizes, avoid=avoid).starts(np.random.default_rng(rng))[0]
     lengths = (introgressed["end"] - introgressed["start"]).to_numpy(dtype=np.int64)
-    starts = np.empty(len(introgressed), dtype=np.int64)
-    for rows, free in _by_chromosome(introgressed, chromsizes, avoid):
-        admissible = free.admissible(lengths[rows])
-        if not admissible.all():
-            row = introgressed.iloc[rows[np.argmin(admissible)]]
-            raise InputError(f"introgressed regions: {row.chrom}:{row.start}-{row.end}: no admissible start on "
-                             f"{row.chrom} for a depleted region of {row.end - row.start} nt "
-                             f"(longest free stretch: {free.longest} nt)")  # fmt: skip
-        starts[rows] = free.place(lengths[rows], rng.integers(0, admissible))
     return pd.DataFrame(
         {"chrom": introgressed["chrom"].to_numpy(), "start": starts, "end": starts + lengths},
         index=introgressed.index,
     )
+
+
+class DepletedSampler:
+    """Draws depleted partners of the same regions again and again; see `draw_depleted`.
+
+    Parameters and errors are those of `draw_depleted`.
+    """
+
+    def __init__(
+        self, introgressed: pd.DataFrame, chromsizes: Mapping[str, int], *, avoid: pd.DataFrame | None = None
+    ) -> None:
+        check_regions(introgressed, chromsizes, source="introgressed regions")
+        self._lengths = (introgressed["end"] - introgressed["start"]).to_numpy(dtype=np.int64)
+        self._parts = []
+        for rows, free in _by_chromosome(introgressed, chromsizes, avoid):
+            admissible = free.admissible(self._lengths[rows])
+            if not admissible.all():
+                row = introgressed.iloc[rows[np.argmin(admissible)]]
+                raise InputError(f"introgressed regions: {row.chrom}:{row.start}-{row.end}: no admissible start on "
+                                 f"{row.chrom} for a depleted region of {row.end - row.start} nt "
+                                 f"(longest free stretch: {free.longest} nt)")  # fmt: skip
+            self._parts.append((rows, free, admissible))
+
+    def starts(self, rng: np.random.Generator, n: int = 1) -> np.ndarray:
+        """Draw `n` admissible starts for each region, int64 (n, regions), each uniform and on its own."""
+        starts = np.empty((n, len(self._lengths)), dtype=np.int64)
+        for rows, free, admissible in self._parts:
+            drawn = rng.integers(0, admissible, size=(n, len(rows)))
+            starts[:, rows] = free.place(np.broadcast_to(self._lengths[rows], drawn.shape), drawn)
+        return starts
 
 
 def count_admissible(
