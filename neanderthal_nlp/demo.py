@@ -27,6 +27,7 @@ import pysam
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
+from neanderthal_nlp.audit.null_genome import HUMAN_EXCESS, fasta_lines, fit_transitions
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.files import replacing, write_bed
 from neanderthal_nlp.parameters import MIN_REGION_LENGTH
@@ -47,9 +48,8 @@ REFGENE_COLUMNS = (
 """Columns of UCSC's refGene table, in file order."""
 
 _GC_LEVELS = np.linspace(0.28, 0.62, 69)
-# Human dinucleotides, observed over expected (rows: first letter, columns: second, ACGT). CG is set lower because the
-# point mutations of the repeats make some.
-_EXCESS = np.array([[1.15, 0.82, 1.16, 0.87], [1.22, 1.24, 0.13, 1.16], [0.98, 1, 1.24, 0.82], [0.7, 0.98, 1.22, 1.15]])
+_EXCESS = HUMAN_EXCESS.copy()
+_EXCESS[1, 2] = 0.13  # CG is set lower because the point mutations of the repeats make some
 _LOCUS_TILT = np.array([[1.09, 1, 1, 1], [1.06, 1, 1, 1], [1, 1, 1, 1], [1, 1, 1.06, 1.09]])
 _LOCUS_GC = -0.012
 _LOCUS_PREFERENCE = 13.0
@@ -185,12 +185,8 @@ def write_demo(
     return paths
 
 
-def _to_fasta(chrom: str, letters: NDArray[np.uint8], width: int = 60) -> bytes:
-    whole = len(letters) // width * width
-    lines = np.full((whole // width, width + 1), ord("\n"), np.uint8)
-    lines[:, :width] = letters[:whole].reshape(-1, width)
-    rest = letters[whole:].tobytes()
-    return b">" + chrom.encode() + b"\n" + lines.tobytes() + (rest + b"\n" if rest else b"")
+def _to_fasta(chrom: str, letters: NDArray[np.uint8]) -> bytes:
+    return f">{chrom}\n".encode() + b"".join(fasta_lines([letters]))
 
 
 def _check_arguments(
@@ -342,21 +338,6 @@ def _walk(
     return None if n_loci else starts
 
 
-def _transitions(gc: NDArray[np.float64], excess: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Cumulative transition probabilities (level, previous letter, letter) of order-1 chains.
-
-    Iterative proportional fitting gives each chain its GC, alike on both strands, and keeps the odds ratios of
-    `excess` (4, 4).
-    """
-    letters = np.column_stack([1 - gc, gc, gc, 1 - gc]) / 2
-    joint = letters[:, :, None] * letters[:, None, :] * excess
-    for _ in range(100):
-        joint *= (letters / joint.sum(axis=2))[:, :, None]
-        joint *= (letters / joint.sum(axis=1))[:, None, :]
-    cumulative = np.cumsum(joint, axis=2)
-    return (cumulative / cumulative[:, :, -1:]).astype(np.float32)
-
-
 @numba.njit(cache=True)
 def _spell(template, uniform, law, laws):  # type: ignore[no-untyped-def]
     """Letters 0-3: a Markov chain where the template is -1, else a copy of it with point mutations."""
@@ -384,8 +365,8 @@ def _make_speller(
     It spends one random number a letter: what lies outside the loci does not depend on them.
     """
     repeats_rng, letters_rng = map(np.random.default_rng, stream.spawn(2))
-    tilted = _transitions(_GC_LEVELS + _LOCUS_GC * composition, _EXCESS * _LOCUS_TILT**composition)
-    laws = np.concatenate([_transitions(_GC_LEVELS, _EXCESS), tilted])
+    tilted = fit_transitions(_GC_LEVELS + _LOCUS_GC * composition, _EXCESS * _LOCUS_TILT**composition)
+    laws = np.concatenate([fit_transitions(_GC_LEVELS, _EXCESS), tilted])
     alu_like = _make_consensus(laws, repeats_rng, length=280, gc=0.53, tail=25)
     l1_like = _make_consensus(laws, repeats_rng, length=985, gc=0.36, tail=15)
     alphabet = np.frombuffer(b"ACGT", np.uint8)

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neanderthal_nlp import demo as demo_module
+from neanderthal_nlp.audit.null_genome import fit_transitions
 from neanderthal_nlp.demo import CHROMSIZES, MAX_REGION_LENGTH, REFGENE_COLUMNS, make_demo, write_demo
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.kmers import count_kmers, vocabulary
@@ -299,7 +300,7 @@ def test_bins_are_those_of_the_standard_scheme(start, length):
 
 @given(gc=st.floats(0.25, 0.65))
 def test_chains_have_the_wanted_gc_on_both_strands(gc):
-    cumulative = demo_module._transitions(np.array([gc]), demo_module._EXCESS)[0].astype(float)
+    cumulative = fit_transitions(np.array([gc]), demo_module._EXCESS)[0].astype(float)
     chain = np.diff(cumulative, axis=1, prepend=0)
     assert chain.min() > 0
     stationary = np.linalg.matrix_power(chain, 200)[0]
