@@ -18,7 +18,7 @@ from scipy.stats import binomtest
 
 from neanderthal_nlp.evaluation import Interval
 from neanderthal_nlp.files import read_json, read_table
-from neanderthal_nlp.parameters import N_INTROGRESSED, PREDICTIVE_KMERS
+from neanderthal_nlp.parameters import LINEAR_MODELS, N_INTROGRESSED, PREDICTIVE_KMERS
 
 REPRODUCED, DIFFERS, NOT_TESTABLE = "reproduced", "differs", "not testable on this input"
 SYNTHETIC, COORDINATES, LETTERS, MOST_LETTERS, GENES = (
@@ -168,7 +168,7 @@ def _at_share(letters: str) -> float:
 
 def _network_beats_linear(results: Results) -> Measurement:
     network = results.metric("network", "accuracy")
-    others = {name: results.metric(name, "accuracy") for name in ("logistic_regression", "linear_svm", "naive_bayes")}
+    others = {name: results.metric(name, "accuracy") for name in LINEAR_MODELS}
     best = max(others, key=lambda name: others[name].value)
     lead = network.value - others[best].value
     text = f"network {_percent(network)}, best of them {best.replace('_', ' ')} {_percent(others[best])}"

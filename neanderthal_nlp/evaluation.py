@@ -1,4 +1,4 @@
-"""Splits by name, and metrics with intervals (article, section 2)."""
+"""Metrics with intervals (article, section 2); splits by name stand in `splits` and are given on from here."""
 
 from __future__ import annotations
 
@@ -6,21 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import train_test_split
 
-from neanderthal_nlp.errors import InputError
-from neanderthal_nlp.parameters import SPLIT_SEED, TEST_SIZE
+from neanderthal_nlp.splits import Split, folds, read_split, split
 
-PROTOCOLS = ("article",)
+__all__ = ["Evaluation", "Interval", "Split", "evaluate", "folds", "read_split", "split"]
+
 CONFIDENCE = 0.95
 _CHUNK = 1 << 22
-
-
-class Split(NamedTuple):
-    """Rows of the windows table to train on and to test on (int64 arrays, disjoint)."""
-
-    train: np.ndarray
-    test: np.ndarray
 
 
 class Interval(NamedTuple):
@@ -36,7 +28,14 @@ class Evaluation(NamedTuple):
 
     Attributes
     ----------
-    accuracy, balanced_accuracy, auroc : Interval
+    accuracy, balanced_accuracy : Interval
+    auroc, auprc : Interval
+        Areas under the receiver operating characteristic and, as average precision, under the precision-recall
+        curve.
+    mcc : Interval
+        Matthews correlation coefficient.
+    brier : Interval
+        Mean squared distance of probability and label; NaN for a model that gives no probability.
     sensitivity, specificity : Interval
         Accuracy on introgressed and on depleted windows.
     tn, fp, fn, tp : Interval
@@ -48,6 +47,9 @@ class Evaluation(NamedTuple):
     accuracy: Interval
     balanced_accuracy: Interval
     auroc: Interval
+    auprc: Interval
+    mcc: Interval
+    brier: Interval
     sensitivity: Interval
     specificity: Interval
     tn: Interval
@@ -68,47 +70,12 @@ class Evaluation(NamedTuple):
         return pd.DataFrame(rows, columns=["metric", "value", "low", "high"])
 
 
-def split(windows: pd.DataFrame, *, protocol: str, test_size: float = TEST_SIZE, seed: int = SPLIT_SEED) -> Split:
-    """Divide windows into training and test rows.
-
-    Parameters
-    ----------
-    windows : DataFrame
-        Rows stacked as `sequences.make_windows` gives them.
-    protocol : {"article"}
-        `article`: scikit-learn's `train_test_split` over single windows, as published. It puts overlapping
-        windows, and even identical ones, on both sides.
-    test_size : float
-        Share of windows held out.
-    seed : int
-        The article's is 42.
-
-    Returns
-    -------
-    Split
-        The same rows, in the same order, as `train_test_split(X, y, test_size=..., random_state=seed)`.
-
-    Raises
-    ------
-    InputError
-        The protocol is unknown or there are too few windows to divide.
-    """
-    if protocol not in PROTOCOLS:
-        raise InputError(f"protocol: found {protocol!r}, expected one of {', '.join(PROTOCOLS)}")
-    if not 0 < test_size < 1:
-        raise InputError(f"test_size: found {test_size}, expected a share between 0 and 1")
-    try:
-        train, test = train_test_split(np.arange(len(windows)), test_size=test_size, random_state=seed)
-    except ValueError:
-        raise InputError(f"windows: found {len(windows)}, too few to hold out a share of {test_size}") from None
-    return Split(train, test)
-
-
 def evaluate(
     y_true: np.ndarray,
     y_score: np.ndarray,
     *,
     groups: np.ndarray | None = None,
+    y_probability: np.ndarray | None = None,
     threshold: float = 0.5,
     n_bootstrap: int = 1000,
     rng: np.random.Generator | int,
@@ -124,6 +91,9 @@ def evaluate(
     groups : ndarray, shape (n,), optional
         Group of each window; whole groups are drawn together, so that dependent windows do not narrow the
         intervals. By default each window is drawn on its own.
+    y_probability : ndarray of float in [0, 1], shape (n,), optional
+        Probability of being introgressed, for the Brier score; by default the scores where all of them can be
+        probabilities.
     threshold : float
         A window is predicted introgressed when its score is above it.
     n_bootstrap : int
@@ -139,7 +109,7 @@ def evaluate(
     Raises
     ------
     ValueError
-        Lengths differ, there is no window, a label is neither 0 nor 1, or a score is NaN.
+        Lengths differ, there is no window, a label is neither 0 nor 1, a score is NaN, or a probability is not one.
     """
     y_true, y_score = np.asarray(y_true), np.asarray(y_score, dtype=np.float64)
     groups = np.arange(len(y_true)) if groups is None else np.asarray(groups)
@@ -151,23 +121,37 @@ def evaluate(
         raise ValueError("groups: found a missing value, expected a group for each window")
     if not np.isin(y_true, (0, 1)).all() or np.isnan(y_score).any():
         raise ValueError("expected labels 0 or 1 and scores that are numbers")
+    errors = _squared_errors(y_true, y_score, y_probability)
     order = np.argsort(y_score, kind="stable")
-    labels, scores, codes = y_true[order], y_score[order], pd.factorize(groups)[0][order]
+    labels, scores, codes, errors = y_true[order], y_score[order], pd.factorize(groups)[0][order], errors[order]
     n_groups = codes.max() + 1
-    point = _measure(labels, scores, np.ones((1, len(labels))), threshold)
+    point = _measure(labels, scores, errors, np.ones((1, len(labels))), threshold)
     resampled: dict[str, list[np.ndarray]] = {name: [] for name in point}
     rng = np.random.default_rng(rng)
     step = max(1, _CHUNK // len(labels))
     for done in range(0, n_bootstrap, step):
         size = min(step, n_bootstrap - done)
         drawn = rng.multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=size)
-        for name, values in _measure(labels, scores, drawn[:, codes].astype(np.float64), threshold).items():
+        weights = drawn[:, codes].astype(np.float64)
+        for name, values in _measure(labels, scores, errors, weights, threshold).items():
             resampled[name].append(values)
     intervals = {name: Interval(float(values[0]), *_interval(resampled[name])) for name, values in point.items()}
     return Evaluation(**intervals, n_test=len(labels))
 
 
-def _measure(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray, threshold: float) -> dict[str, np.ndarray]:
+def _squared_errors(y_true: np.ndarray, y_score: np.ndarray, y_probability: np.ndarray | None) -> np.ndarray:
+    """Squared distance of probability and label; NaN where scores are no probabilities."""
+    given = y_probability is not None
+    probability = np.asarray(y_probability if given else y_score, dtype=np.float64)
+    possible = probability.shape == y_true.shape and bool(((probability >= 0) & (probability <= 1)).all())
+    if given and not possible:
+        raise ValueError("y_probability: expected one number from 0 to 1 a window")
+    return (probability - y_true) ** 2 if possible else np.full(y_true.shape, np.nan)
+
+
+def _measure(
+    labels: np.ndarray, scores: np.ndarray, errors: np.ndarray, weights: np.ndarray, threshold: float
+) -> dict[str, np.ndarray]:
     """Metrics of each resample, given as the number of times each window (sorted by score) was drawn."""
     truth, called = labels == 1, scores > threshold
     tn, fp, fn, tp = (
@@ -175,12 +159,17 @@ def _measure(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray, thresh
     )
     with np.errstate(invalid="ignore", divide="ignore"):
         sensitivity, specificity = tp / (tp + fn), tn / (tn + fp)
-        auroc = _pairs_in_order(truth, scores, weights) / ((tp + fn) * (tn + fp))
+        auroc, auprc = _areas(truth, scores, weights)
         accuracy = (tp + tn) / (tp + tn + fp + fn)
+        mcc = (tp * tn - fp * fn) / np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
+        brier = weights @ errors / weights.sum(axis=1)
     return {
         "accuracy": accuracy,
         "balanced_accuracy": (sensitivity + specificity) / 2,
         "auroc": auroc,
+        "auprc": auprc,
+        "mcc": mcc,
+        "brier": brier,
         "sensitivity": sensitivity,
         "specificity": specificity,
         "tn": tn,
@@ -190,13 +179,18 @@ def _measure(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray, thresh
     }
 
 
-def _pairs_in_order(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Weighted pairs (negative, positive) in which the positive scores higher; ties count one half."""
+def _areas(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """AUROC, ties counting one half, and average precision of each resample."""
     first = np.flatnonzero(np.concatenate(([True], scores[1:] != scores[:-1])))  # infinite scores may tie, too
     negative = np.add.reduceat(weights * ~truth, first, axis=1)
     positive = np.add.reduceat(weights * truth, first, axis=1)
     below = np.cumsum(negative, axis=1) - negative
-    return (positive * (below + negative / 2)).sum(axis=1)
+    n_negative, n_positive = negative.sum(axis=1), positive.sum(axis=1)
+    auroc = (positive * (below + negative / 2)).sum(axis=1) / (n_positive * n_negative)
+    true = n_positive[:, None] - np.cumsum(positive, axis=1) + positive  # called at or above each score
+    called = true + n_negative[:, None] - below
+    precision = np.divide(true, called, out=np.zeros_like(true), where=called > 0)
+    return auroc, (positive * precision).sum(axis=1) / n_positive
 
 
 def _interval(values: list[np.ndarray]) -> tuple[float, float]:

@@ -16,10 +16,10 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from neanderthal_nlp.errors import InputError
+from neanderthal_nlp.parameters import LINEAR_MODELS
 
-THRESHOLDS = {"logistic_regression": 0.5, "linear_svm": 0.0, "naive_bayes": 0.0}
+THRESHOLDS = dict(zip(LINEAR_MODELS, (0.5, 0.0, 0.0), strict=True))
 """Score above which a window is called introgressed."""
-MODELS = tuple(THRESHOLDS)
 
 # A ceiling, not a price: 21,000 real windows take 190 iterations (logistic regression) and 23 (SVM). Small,
 # separable sets are the hard ones: 1,400 windows take the SVM 2,800.
@@ -27,7 +27,7 @@ _MAX_ITERATIONS = 10_000
 
 
 def fit_linear(name: str, X: np.ndarray, y: np.ndarray, *, seed: int) -> Any:
-    """Fit one of `MODELS` to counts.
+    """Fit one of `parameters.LINEAR_MODELS` to counts.
 
     Logistic regression and the linear SVM see counts scaled to mean 0 and variance 1 by what was measured on
     these rows; multinomial naive Bayes sees the counts themselves. The SVM solves its primal problem
@@ -61,7 +61,7 @@ def fit_linear(name: str, X: np.ndarray, y: np.ndarray, *, seed: int) -> Any:
     elif name == "naive_bayes":
         return MultinomialNB().fit(X, y)
     else:
-        raise InputError(f"model: found {name}, expected one of {', '.join(MODELS)}")
+        raise InputError(f"model: found {name}, expected one of {', '.join(LINEAR_MODELS)}")
     return make_pipeline(StandardScaler(), classifier).fit(X, y)
 
 

@@ -2,8 +2,11 @@
 
 Section numbers are those of N. Oskolkov, "Deep Learning on Neanderthal Genes" (December 2019) and of the
 code published with it. Functions take these as defaults; a profile may change what a run can afford
-(epochs, trees, draws), never what a quantity means.
+(epochs, trees, draws), never what a quantity means. The audit, which is not the article's, stands last.
 """
+
+from collections.abc import Mapping
+from typing import NamedTuple
 
 # Section 1, "Prepare sequences"
 N_INTROGRESSED = 83_601
@@ -58,3 +61,50 @@ UMAP_MIN_DIST = 0.2
 # Section 5, "Evolution eliminates Neanderthal DNA from genes"
 N_DRAWS = 20
 """The depleted draw was "repeated up to 20 times"; 17 of the draws were counted."""
+
+# The audit: what the numbers mean
+PROTOCOLS = ("article", "distinct", "cluster", "chromosome")
+"""Splits by name, from the one that leaks most; see `splits.split`."""
+NEVER_TEST = ("chr6", "6")
+"""Chromosomes that are not chosen for a test set: chromosome 6 holds the MHC."""
+LINEAR_MODELS = ("logistic_regression", "linear_svm", "naive_bayes")
+"""The models that the article calls worse than its network."""
+MODELS = ("network", "forest", *LINEAR_MODELS)
+RULES = ("exact_window", "window_overlap", "region_overlap")
+"""Rules that learn nothing but coordinates; see `audit.leaks`."""
+CONTROLS = ("gc", "dinucleotides", "shuffled_labels", *RULES)
+"""What knows nothing of ancestry; see `audit.ladder`."""
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "network": ("network",), "forest": ("forest",), "linear": LINEAR_MODELS, "controls": CONTROLS,
+}  # fmt: skip
+"""Models and controls that are trained together."""
+
+
+class Rung(NamedTuple):
+    """What is scored on a rung of the audit's ladder.
+
+    Attributes
+    ----------
+    protocol : str
+        Split, by name.
+    counts : str
+        Folder of the windows and their counts, relative to the audit's.
+    split : str
+        Manifest of the split, likewise.
+    null : bool
+        Whether the letters are random.
+    """
+
+    protocol: str
+    counts: str
+    split: str
+    null: bool = False
+
+
+RUNGS: Mapping[str, Rung] = {
+    **{name: Rung(name, "..", f"splits/{name}.tsv") for name in PROTOCOLS},
+    "matched": Rung("chromosome", "matched", "matched/split.tsv"),
+    "null_article": Rung("article", "null", "splits/article.tsv", null=True),
+    "null_chromosome": Rung("chromosome", "null", "splits/chromosome.tsv", null=True),
+}
+"""From the split that leaks most to the one that leaks least; then the null genome."""

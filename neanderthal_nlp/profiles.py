@@ -10,16 +10,18 @@ from typing import Any
 import yaml
 
 from neanderthal_nlp.errors import InputError
+from neanderthal_nlp.parameters import PROTOCOLS
 
 PROFILES = ("demo", "article")
 INPUTS = ("genome", "introgressed", "genes")
 _MANY = 2**31 - 1
 _RANGES = {
     "seed": (0, 2**32 - 1), "window_length": (1, _MANY), "k": (1, 10), "epochs": (1, _MANY), "n_estimators": (1, _MANY),
-    "n_draws": (1, _MANY), "word2vec_windows": (1, _MANY), "word2vec_workers": (1, 1024),
+    "n_draws": (1, _MANY), "word2vec_windows": (1, _MANY), "word2vec_workers": (1, 1024), "audit_epochs": (1, _MANY),
+    "audit_draws": (1, _MANY), "null_order": (0, 5),
 }  # fmt: skip
-_OPTIONAL = {"assembly", "chromsizes", "gaps", "word2vec_windows", *INPUTS}
-_CHOICES = {"unplaced": ("error", "drop"), "synthetic": (True, False), "as_published": (True, False)}
+_OPTIONAL = {"assembly", "chromsizes", "gaps", "split_file", "published_genes", "word2vec_windows", *INPUTS}
+_CHOICES = {"unplaced": ("error", "drop"), "protocol": PROTOCOLS, "synthetic": (True, False), "as_published": (True, False)}
 
 
 def read_profile(name: str, settings: Sequence[str] = ()) -> dict[str, Any]:

@@ -31,16 +31,17 @@ from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.files import PART, read_table, replacing
 from neanderthal_nlp.genes import read_genes
 from neanderthal_nlp.intervals import read_bed
+from neanderthal_nlp.parameters import PROTOCOLS
 from neanderthal_nlp.profiles import INPUTS, read_profile
 
 STAGES = (
-    "regions", "windows", "kmers", "network", "forest", "linear", "genes", "embeddings", "intersections", "figures",
-    "claims",
+    "regions", "windows", "kmers", "split", "network", "forest", "linear", "genes", "embeddings", "intersections",
+    "audit", "figures", "claims", "report",
 )  # fmt: skip
-"""Stages of the article, in its order; each is a rule of the workflow and a command of `neanderthal-nlp`."""
-_FILES = (*INPUTS, "chromsizes", "gaps")
-_HELPERS = ("demo", "evaluation")
-_TOLD = re.compile(rf"({'|'.join((*STAGES, *_HELPERS))}): ")
+"""Stages in their order; each is a rule of the workflow and a command, or a group of both, of `neanderthal-nlp`."""
+_FILES = (*INPUTS, "chromsizes", "gaps", "split_file", "published_genes")
+_HELPERS = ("demo", "evaluation", "null-genome")
+_TOLD = re.compile(rf"({'|'.join((*STAGES, *_HELPERS))})( [a-z-]+)?: ")
 _PATIENCE = 30.0
 
 
@@ -99,6 +100,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--genes", type=Path, help="genes: refGene, GTF, GFF3, BED or chrom:start-end<TAB>symbol")
     parser.add_argument("--chromsizes", type=Path, help="chromosome sizes, where the genome file is only a part")
     parser.add_argument("--gaps", type=Path, help="BED of gaps that the draws of the gene test keep clear of")
+    parser.add_argument("--published-genes", type=Path, help="published table of predictions, to be audited as well")
+    parser.add_argument("--protocol", choices=PROTOCOLS, help="split of the models (default: article, as published)")
+    parser.add_argument("--split-file", type=Path, help="manifest of a split to use instead")
     parser.add_argument("--as-published", action="store_true", help="do literally what the published code does")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings",
                         help="change a value of the profile, such as epochs=10")  # fmt: skip
@@ -112,17 +116,20 @@ def _configure(arguments: argparse.Namespace) -> dict[str, Any]:
     config = read_profile(arguments.profile, arguments.settings)
     if arguments.as_published:
         config["as_published"] = True
+    if arguments.protocol:
+        config["protocol"] = arguments.protocol
     for name in _FILES:
+        flag = f"--{name.replace('_', '-')}"
         path = getattr(arguments, name)
         if path is not None:
             config[name] = str(path)
         if config.get(name):
             path = Path(config[name]).expanduser().absolute()
             if not path.exists() or path.is_dir():
-                raise InputError(f"--{name} {path}: no such file")
+                raise InputError(f"{flag} {path}: no such file")
             if set(str(path)) & set("{}"):
                 raise InputError(
-                    f"--{name} {path}: a path with a brace cannot be used (the workflow means wildcards by them)"
+                    f"{flag} {path}: a path with a brace cannot be used (the workflow means wildcards by them)"
                 )
             config[name] = str(path)
     missing = [name for name in INPUTS if not config.get(name)]
@@ -279,7 +286,7 @@ def _lines_until_the_end(log: Path, start: int, child: subprocess.Popen[bytes]) 
 def _report(directory: Path, config: dict[str, Any], *, finished: bool) -> None:
     if finished:
         print(render_ledger(directory / "results" / "claims.tsv", synthetic=config["synthetic"]))
-    for name, what in (("results", "tables"), ("models", "models"), ("figures", "figures")):
+    for name, what in (("results", "tables"), ("models", "models"), ("figures", "figures"), ("report.html", "report")):
         if (directory / name).exists():
             print(f"{what:8} {directory / name}")
 

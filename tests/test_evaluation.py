@@ -1,4 +1,4 @@
-"""Splits and metrics: scikit-learn is the reference, resampling row by row the oracle of the intervals."""
+"""Metrics: scikit-learn is the reference, resampling row by row the oracle of the intervals."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import special, stats
 from sklearn import metrics
-from sklearn.model_selection import train_test_split
 
 from neanderthal_nlp import evaluation
-from neanderthal_nlp.evaluation import evaluate, split
+from neanderthal_nlp.evaluation import evaluate
 
-METRICS = ["accuracy", "balanced_accuracy", "auroc", "sensitivity", "specificity", "tn", "fp", "fn", "tp"]
+METRICS = ["accuracy", "balanced_accuracy", "auroc", "auprc", "mcc", "brier", "sensitivity", "specificity",
+           "tn", "fp", "fn", "tp"]  # fmt: skip
 
 
 def sklearn_metrics(y_true, y_score, threshold):
@@ -24,10 +24,15 @@ def sklearn_metrics(y_true, y_score, threshold):
     called = (y_score > threshold).astype(int)
     tn, fp, fn, tp = metrics.confusion_matrix(y_true, called, labels=[0, 1]).ravel()
     both = len(set(y_true)) == 2
+    mixed = both and len(set(called)) == 2  # scikit-learn gives 0 to a correlation that is undefined
+    possible = ((y_score >= 0) & (y_score <= 1)).all()
     return {
         "accuracy": metrics.accuracy_score(y_true, called),
         "balanced_accuracy": metrics.balanced_accuracy_score(y_true, called) if both else np.nan,
         "auroc": metrics.roc_auc_score(y_true, y_score) if both else np.nan,
+        "auprc": metrics.average_precision_score(y_true, y_score) if np.any(y_true == 1) else np.nan,
+        "mcc": metrics.matthews_corrcoef(y_true, called) if mixed else np.nan,
+        "brier": np.mean((y_score - y_true) ** 2) if possible else np.nan,
         "sensitivity": metrics.recall_score(y_true, called) if np.any(y_true == 1) else np.nan,
         "specificity": metrics.recall_score(y_true, called, pos_label=0) if np.any(y_true == 0) else np.nan,
         "tn": tn,
@@ -43,52 +48,9 @@ def simulate(rng, n, *, shift=1.0):
     return y_true, rng.normal(size=n) + shift * y_true
 
 
-# Splits -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("n", [2, 5, 10, 99, 1000, 2001])
-def test_the_articles_split_is_train_test_split_on_the_stacked_arrays(n):
-    X = np.arange(3 * n).reshape(n, 3)  # one text a row
-    y = np.array([1] * (n // 2) + [0] * (n - n // 2))
-    X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.20, random_state=42)
-    train, test = split(pd.DataFrame({"label": y}), protocol="article")
-    np.testing.assert_array_equal(X[train], X_train)
-    np.testing.assert_array_equal(X[test], X_test)
-    np.testing.assert_array_equal(y[train], y_train)
-    np.testing.assert_array_equal(y[test], y_test)
-    assert train.dtype == test.dtype == np.int64
-
-
-def test_split_is_of_rows_whatever_the_index():
-    frame = pd.DataFrame({"label": [0, 1] * 20})
-    plain, odd = split(frame, protocol="article"), split(frame.set_axis([3] * 40), protocol="article")
-    np.testing.assert_array_equal(plain.train, odd.train)
-    assert sorted([*plain.train, *plain.test]) == list(range(40))
-
-
-def test_split_follows_its_share_and_seed():
-    frame = pd.DataFrame({"label": [0, 1] * 20})
-    other = split(frame, protocol="article", test_size=0.5, seed=1)
-    train, test = train_test_split(np.arange(40), test_size=0.5, random_state=1)
-    np.testing.assert_array_equal(other.train, train)
-    np.testing.assert_array_equal(other.test, test)
-
-
-@pytest.mark.parametrize("n", [0, 1])
-def test_too_few_windows_are_refused(refused, n):
-    with refused(f"windows: found {n}"):
-        split(pd.DataFrame({"label": [1] * n}), protocol="article")
-
-
-def test_an_unknown_protocol_is_refused(refused):
-    with refused("protocol", "'lucky'", "article"):
-        split(pd.DataFrame({"label": [0, 1] * 20}), protocol="lucky")
-
-
-@pytest.mark.parametrize("share", [0.0, 1.0, 1.5, -0.1])
-def test_an_impossible_share_is_what_the_message_names(refused, share):
-    with refused("test_size", share):
-        split(pd.DataFrame({"label": [0, 1] * 20}), protocol="article", test_size=share)
+def simulate_probabilities(rng, n):
+    y_true, y_score = simulate(rng, n)
+    return y_true, special.expit(y_score - 0.5)
 
 
 # Metrics ------------------------------------------------------------------------------------------------------
@@ -146,6 +108,16 @@ def test_one_class_gives_nan_and_no_warning(label):
         assert np.isnan(getattr(result, name)).all()
     assert np.isfinite(result.accuracy).all()
     assert result.accuracy.value == pytest.approx(5 / 9 if label == 0 else 4 / 9)
+
+
+def test_brier_takes_probabilities_only(refused):
+    y_true, margins = np.array([0, 1, 1, 0]), np.array([-2.0, 3.0, 0.5, 0.1])
+    assert np.isnan(evaluate(y_true, margins, threshold=0, n_bootstrap=5, rng=0).brier).all()
+    given = evaluate(y_true, margins, y_probability=special.expit(margins), threshold=0, n_bootstrap=0, rng=0)
+    assert given.brier.value == pytest.approx(metrics.brier_score_loss(y_true, special.expit(margins)))
+    for wrong in (margins, [0.5] * 3):
+        with pytest.raises(ValueError, match="from 0 to 1"):
+            evaluate(y_true, margins, y_probability=np.array(wrong), rng=0)
 
 
 def test_to_frame_has_a_row_a_metric():
@@ -220,14 +192,14 @@ def test_group_weights_equal_resampling_the_rows(names):
 
 
 def test_intervals_do_not_depend_on_the_size_of_a_piece(monkeypatch):
-    y_true, y_score = simulate(np.random.default_rng(0), 60)
+    y_true, y_score = simulate_probabilities(np.random.default_rng(0), 60)
     whole = evaluate(y_true, y_score, n_bootstrap=50, rng=3)
     monkeypatch.setattr(evaluation, "_CHUNK", 7 * 60)
     assert evaluate(y_true, y_score, n_bootstrap=50, rng=3) == whole
 
 
 def test_intervals_are_reproducible_by_seed_and_hold_their_value():
-    y_true, y_score = simulate(np.random.default_rng(0), 150)
+    y_true, y_score = simulate_probabilities(np.random.default_rng(0), 150)
     first = evaluate(y_true, y_score, rng=1)
     assert evaluate(y_true, y_score, rng=np.random.default_rng(1)) == first
     assert evaluate(y_true, y_score, rng=2) != first
@@ -272,12 +244,12 @@ def test_grouped_intervals_cover_the_truth_where_windows_are_copies():
 
 
 def test_copies_of_windows_change_nothing_where_they_are_groups():
-    y_true, y_score = simulate(np.random.default_rng(2), 90)
+    y_true, y_score = simulate_probabilities(np.random.default_rng(2), 90)
     once = evaluate(y_true, y_score, n_bootstrap=100, rng=6)
     copies = np.tile(np.arange(90), 5)
     grouped = evaluate(y_true[copies], y_score[copies], groups=copies, n_bootstrap=100, rng=6)
     alone = evaluate(y_true[copies], y_score[copies], n_bootstrap=100, rng=6)
-    for name in METRICS[:5]:
+    for name in METRICS[:8]:
         assert getattr(grouped, name) == pytest.approx(getattr(once, name))
         width, narrow = (result[2] - result[1] for result in (getattr(grouped, name), getattr(alone, name)))
         assert width > 1.7 * narrow

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from sklearn.exceptions import ConvergenceWarning
 
 from neanderthal_nlp.errors import InputError
-from neanderthal_nlp.linear import MODELS, THRESHOLDS, fit_linear, scores
+from neanderthal_nlp.linear import THRESHOLDS, fit_linear, scores
+from neanderthal_nlp.parameters import LINEAR_MODELS as MODELS
 
 
 def draw(n, n_features, *, shift, seed):

@@ -13,9 +13,10 @@ from sklearn.preprocessing import FunctionTransformer
 from neanderthal_nlp import linear
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.forest import fit_forest, importances
+from neanderthal_nlp.parameters import LINEAR_MODELS
 from neanderthal_nlp.persistence import load_model, save_model
 
-NAMES = ("forest", *linear.MODELS)
+NAMES = ("forest", *LINEAR_MODELS)
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def rows():
 
 @pytest.fixture(scope="module")
 def models(rows):
-    fitted = {name: linear.fit_linear(name, *rows, seed=0) for name in linear.MODELS}
+    fitted = {name: linear.fit_linear(name, *rows, seed=0) for name in LINEAR_MODELS}
     return {"forest": fit_forest(*rows, n_estimators=10, seed=0, n_jobs=1), **fitted}
 
 

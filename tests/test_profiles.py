@@ -42,6 +42,8 @@ def test_settings_come_last(tmp_path):
         ("k=11", "expected a whole number from 1 to 10"),
         ("unplaced=maybe", "expected error or drop"),
         ("synthetic=perhaps", "expected true or false"),
+        ("protocol=lucky", "expected article or distinct or cluster or chromosome"),
+        ("null_order=6", "expected a whole number from 0 to 5"),
         ("assembly=19", "expected text"),
         ("epochz=1", "found epochz, expected KEY=VALUE with a key among"),
         ("=1", "found , expected KEY=VALUE"),

@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 
 from neanderthal_nlp.errors import InputError
-from neanderthal_nlp.evaluation import split
 from neanderthal_nlp.intervals import cluster, count_overlaps
 from neanderthal_nlp.parameters import SPLIT_SEED, TEST_SIZE, WINDOW_LENGTH
 from neanderthal_nlp.sequences import clear_pairs, stack_pairs
+from neanderthal_nlp.splits import Split, split
 
 
 class RuleAccuracy(NamedTuple):
@@ -77,6 +77,48 @@ class LeakReport(NamedTuple):
     rule_accuracy: RuleAccuracy
 
 
+def windows_of_pairs(
+    introgressed: pd.DataFrame,
+    depleted: pd.DataFrame,
+    *,
+    gaps: pd.DataFrame | None = None,
+    length: int = WINDOW_LENGTH,
+) -> pd.DataFrame:
+    """Windows from coordinates alone, as `sequences.make_windows` makes them from a genome.
+
+    Parameters
+    ----------
+    introgressed, depleted : DataFrame
+        `chrom, start, end`, 0-based half-open; row i of one is the partner of row i of the other. Windows are
+        stacked as the article stacks them, introgressed first.
+    gaps : DataFrame, optional
+        A pair that touches one of these blocks is left out, as a pair with an N is.
+    length : int
+        First nucleotides of a region that are its window, nt.
+
+    Returns
+    -------
+    DataFrame
+        `chrom, start, end, label, pair, cluster, region_start, region_end`.
+
+    Raises
+    ------
+    InputError
+        The tables differ in length, or no pair is left.
+    """
+    regions = stack_pairs(introgressed, depleted)
+    if gaps is not None:
+        regions = regions[clear_pairs(regions, gaps)].reset_index(drop=True)
+    if regions.empty:
+        raise InputError("introgressed regions: no pair is left that touches no gap")
+    return regions.assign(
+        end=np.minimum(regions["end"], regions["start"] + length),
+        cluster=cluster(regions),
+        region_start=regions["start"],
+        region_end=regions["end"],
+    )
+
+
 def leak_report(
     introgressed: pd.DataFrame,
     depleted: pd.DataFrame,
@@ -91,17 +133,12 @@ def leak_report(
 
     Parameters
     ----------
-    introgressed, depleted : DataFrame
-        `chrom, start, end`, 0-based half-open; row i of one is the partner of row i of the other. Windows are
-        stacked as the article stacks them, introgressed first.
+    introgressed, depleted, gaps, length
+        See `windows_of_pairs`.
     protocol : str
-        A split that `evaluation.split` knows.
+        A split that `splits.split` knows.
     seed : int
         Seed of the split.
-    gaps : DataFrame, optional
-        A pair that touches one of these blocks is left out, as a pair with an N is.
-    length : int
-        First nucleotides of a region that are its window, nt.
     test_size : float
         Share of windows held out.
 
@@ -114,22 +151,34 @@ def leak_report(
     InputError
         The tables differ in length, no pair is left, or no introgressed window is in the test set.
     """
-    regions = stack_pairs(introgressed, depleted)
-    if gaps is not None:
-        regions = regions[clear_pairs(regions, gaps)]
-    if regions.empty:
-        raise InputError("introgressed regions: no pair is left that touches no gap")
-    introgressed = regions[regions["label"] == 1]
-    windows = regions.assign(end=np.minimum(regions["end"], regions["start"] + length))
-    parts = split(windows, protocol=protocol, test_size=test_size, seed=seed)
+    windows = windows_of_pairs(introgressed, depleted, gaps=gaps, length=length)
+    return measure_leaks(windows, split(windows, protocol=protocol, test_size=test_size, seed=seed))
+
+
+def measure_leaks(windows: pd.DataFrame, parts: Split) -> LeakReport:
+    """Measure what a split lets the training windows tell of the test windows.
+
+    Parameters
+    ----------
+    windows : DataFrame
+        As `sequences.make_windows` or `windows_of_pairs` gives them.
+    parts : Split
+
+    Returns
+    -------
+    LeakReport
+
+    Raises
+    ------
+    InputError
+        No introgressed window is in the test set.
+    """
     test, train = windows.iloc[parts.test], windows.iloc[parts.train]
     truth = test["label"].to_numpy() == 1
     if not truth.any():
         raise InputError(f"windows: found {len(windows)}, too few for an introgressed one in the test set")
-
-    train_regions = regions.iloc[parts.train]
-    any_label = _seen(test, train, train_regions)
-    rules = _seen(test, train[train["label"] == 1], train_regions[train_regions["label"] == 1])
+    introgressed = regions_of(windows[windows["label"] == 1])
+    any_label, rules = seen_in_training(test, train), seen_in_training(test, train[train["label"] == 1])
     sizes = np.bincount(cluster(introgressed))
     return LeakReport(
         n_pairs=len(introgressed),
@@ -137,17 +186,50 @@ def leak_report(
         n_clusters=len(sizes),
         n_effective=float(sizes.sum() ** 2 / (sizes**2).sum()),
         n_test_introgressed=int(truth.sum()),
-        test_share_exact=float(any_label[0][truth].mean()),
-        test_share_window_overlap=float(any_label[1][truth].mean()),
-        test_share_region_overlap=float(any_label[2][truth].mean()),
+        test_share_exact=float(any_label.exact_window[truth].mean()),
+        test_share_window_overlap=float(any_label.window_overlap[truth].mean()),
+        test_share_region_overlap=float(any_label.region_overlap[truth].mean()),
         rule_accuracy=RuleAccuracy(*(float((called == truth).mean()) for called in rules)),
     )
 
 
-def _seen(
-    test: pd.DataFrame, windows: pd.DataFrame, regions: pd.DataFrame
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Whether each test window is one of the windows, overlaps one, overlaps one of the regions."""
+def regions_of(windows: pd.DataFrame) -> pd.DataFrame:
+    """The regions that windows were cut from: `chrom, start, end`, row by row."""
+    return pd.DataFrame({"chrom": windows["chrom"], "start": windows["region_start"], "end": windows["region_end"]})
+
+
+class Seen(NamedTuple):
+    """What of each test window a model could have met in training; arrays of bool, one entry a test window.
+
+    Attributes
+    ----------
+    exact_window : ndarray
+        The window is a training window, letter for letter (same chromosome, start and end).
+    window_overlap : ndarray
+        It overlaps a training window.
+    region_overlap : ndarray
+        It overlaps the region of a training window.
+    """
+
+    exact_window: np.ndarray
+    window_overlap: np.ndarray
+    region_overlap: np.ndarray
+
+
+def seen_in_training(test: pd.DataFrame, train: pd.DataFrame) -> Seen:
+    """Compare test windows with training windows, by coordinates.
+
+    With the introgressed training windows alone this is how the rules call test windows that learn nothing.
+
+    Parameters
+    ----------
+    test, train : DataFrame
+        Rows of the windows table.
+
+    Returns
+    -------
+    Seen
+    """
     place = ["chrom", "start", "end"]
-    exact = pd.MultiIndex.from_frame(test[place]).isin(pd.MultiIndex.from_frame(windows[place]))
-    return np.asarray(exact), count_overlaps(test, windows) > 0, count_overlaps(test, regions) > 0
+    exact = pd.MultiIndex.from_frame(test[place]).isin(pd.MultiIndex.from_frame(train[place]))
+    return Seen(np.asarray(exact), count_overlaps(test, train) > 0, count_overlaps(test, regions_of(train)) > 0)

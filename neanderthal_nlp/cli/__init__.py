@@ -13,7 +13,7 @@ import threading
 
 import typer
 
-from neanderthal_nlp.cli import article, audit
+from neanderthal_nlp.cli import article, audit, ladder
 from neanderthal_nlp.cli.stage import say
 from neanderthal_nlp.errors import InputError
 
@@ -24,7 +24,9 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
                   help="The stages of the article, one command each; they share a folder, --directory, in which each "
                   "finds what earlier ones wrote. `python -m neanderthal_nlp.reproduce` runs them all.")  # fmt: skip
 app.add_typer(article.app)
+audit.app.add_typer(ladder.app)
 app.add_typer(audit.app, name="audit", help="What the numbers mean.")
+app.command()(audit.null_genome)
 
 
 def _end_with_the_run() -> None:

@@ -18,14 +18,16 @@ from neanderthal_nlp.cli.stage import (
     Directory,
     GenomeFile,
     Seed,
+    SplitFile,
     Stage,
     about,
+    count_windows,
     load_split,
+    predictions,
     read_gaps,
     say,
-    write_predictions,
 )
-from neanderthal_nlp.files import read_table, replacing, write_bed, write_json, write_table
+from neanderthal_nlp.files import read_json, read_table, replacing, write_bed, write_json, write_table
 
 app = typer.Typer()
 
@@ -160,39 +162,69 @@ def kmers(
     """Count the k-mers of every window."""
     from neanderthal_nlp import kmers as bag
     from neanderthal_nlp import sequences
-    from neanderthal_nlp.genome import open_genome
 
     stage = Stage("kmers", directory)
     table = sequences.read_windows(stage.results / "windows.tsv")
-    with open_genome(genome, cache=cache) as letters, replacing(stage.results / "kmers.npy") as part:
-        counts = np.lib.format.open_memmap(part, mode="w+", dtype=np.int32, shape=(len(table), 4**k))
-        bag.count_kmers(sequences.fetch_windows(table, letters), k, out=counts)
-        counts.flush()
+    counts = count_windows(table, genome, k, stage.results, cache=cache)
     top = bag.top_kmers(counts, table["label"].to_numpy(), k)
     write_table(top, stage.results / "top_kmers.tsv")
-    stage.record(
-        stage.results / "kmers.json",
-        {"windows": stage.results / "windows.tsv"},
-        {"k": k},
-        shape=list(counts.shape),
-        vocabulary=bag.vocabulary(k),
-    )
     leaders = {str(label): ", ".join(rows["kmer"].head(4)) for label, rows in top.groupby("label")}
     stage.say(f"{counts.sum(dtype=np.int64):,} words in {len(table):,} windows; most common: "
               + "; ".join(f"{label} {words}" for label, words in leaders.items()))  # fmt: skip
 
 
 @app.command()
+def split(
+    directory: Directory,
+    protocol: Annotated[str, typer.Option(help="article (as published), distinct, cluster or chromosome.")] = "article",
+    test_size: Annotated[float, typer.Option(help="Share of windows held out.")] = parameters.TEST_SIZE,
+    held_out: Annotated[
+        str | None, typer.Option(help="With chromosome: those to hold out, by commas (default: chosen by size).")
+    ] = None,
+    folds: Annotated[
+        int | None, typer.Option(min=2, help="With cluster or chromosome: write as many splits, NAME-1.tsv and on.")
+    ] = None,
+    split_file: Annotated[Path | None, typer.Option(help="Take the split from this manifest instead.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Manifest to write (default: results/split.tsv).")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the split.")] = parameters.SPLIT_SEED,
+) -> None:
+    """Divide the windows into training and test set; the models of later stages follow it."""
+    from neanderthal_nlp import sequences, splits
+
+    stage = Stage("split", directory)
+    windows = sequences.read_windows(stage.results / "windows.tsv")
+    output = output or stage.results / "split.tsv"
+    if split_file is not None:
+        protocol, found = "given", [splits.read_split(split_file, windows)]
+    elif folds is not None:
+        found = splits.folds(windows, protocol=protocol, n_folds=folds, seed=seed)
+    else:
+        chosen = None if held_out is None else [name.strip() for name in held_out.split(",")]
+        found = [splits.split(windows, protocol=protocol, test_size=test_size, seed=seed, held_out=chosen)]
+    splits.check_classes(windows["label"].to_numpy(), found, source=str(stage.results / "windows.tsv"))
+    places = [output] if folds is None else [output.with_stem(f"{output.stem}-{i}") for i in range(1, folds + 1)]
+    inputs = {"windows": stage.results / "windows.tsv", **({"split": split_file} if split_file else {})}
+    for place, parts in zip(places, found, strict=True):
+        write_table(splits.split_table(windows, parts), place)
+        chroms = splits.held_out_chromosomes(windows, parts)
+        stage.record(place.with_suffix(".json"), inputs, {"test_size": test_size, "seed": seed}, protocol=protocol,
+                     n_train=len(parts.train), n_test=len(parts.test), held_out=chroms)  # fmt: skip
+        stage.say(f"{protocol}: {len(parts.train):,} windows to train on, {len(parts.test):,} to test on"
+                  + (f", all of {', '.join(chroms)}" if chroms else ""))  # fmt: skip
+
+
+@app.command()
 def network(
     directory: Directory,
     epochs: Annotated[int, typer.Option(min=1)] = parameters.EPOCHS,
+    split_file: SplitFile = None,
     seed: Seed = 1,
 ) -> None:
     """Train the multilayer perceptron; goes on where a killed training stopped."""
     from neanderthal_nlp import network as mlp
 
     stage = Stage("network", directory)
-    counts, labels, _, parts = load_split(stage.results)
+    counts, labels, _, parts = load_split(stage.results, split_file)
     model = mlp.build_mlp(counts.shape[1], seed=seed)
     training = stage.models / "network"
     history = mlp.train_mlp(model, counts[parts.train], labels[parts.train], directory=training, epochs=epochs,
@@ -202,8 +234,9 @@ def network(
     with replacing(stage.models / "network.keras") as part:
         shutil.copyfile(training / "network.keras", part)
     write_table(history, stage.results / "history.tsv")
-    write_predictions(
-        stage.results / "predictions/network.tsv", parts.test, labels[parts.test], {"network": (scores, 0.5)}
+    write_table(
+        predictions(parts.test, labels[parts.test], {"network": (scores, 0.5)}),
+        stage.results / "predictions/network.tsv",
     )
     stage.record(
         stage.models / "network.json", {"counts": stage.results / "kmers.npy"}, {"epochs": epochs, "seed": seed}
@@ -220,6 +253,7 @@ def forest(
     directory: Directory,
     trees: Annotated[int, typer.Option(min=1)] = parameters.N_ESTIMATORS,
     threads: Annotated[int, typer.Option(help="Threads; -1 for all cores.")] = -1,
+    split_file: SplitFile = None,
     seed: Seed = 1,
 ) -> None:
     """Grow the random forest and measure the importance of every k-mer."""
@@ -227,7 +261,7 @@ def forest(
     from neanderthal_nlp import persistence
 
     stage = Stage("forest", directory)
-    counts, labels, words, parts = load_split(stage.results)
+    counts, labels, words, parts = load_split(stage.results, split_file)
     model = trees_of.fit_forest(counts[parts.train], labels[parts.train], n_estimators=trees, seed=seed, n_jobs=threads)
     test, truth = counts[parts.test], labels[parts.test]
     scores = model.predict_proba(test)[:, 1]
@@ -237,54 +271,48 @@ def forest(
     permuted = trees_of.permutation_importances(model, test, truth, words, columns=leading, seed=seed)
     persistence.save_model(model.set_params(n_jobs=None), stage.models / "forest.skops")
     write_table(importance.merge(permuted, on="kmer", how="left"), stage.results / "importances.tsv")
-    write_predictions(stage.results / "predictions/forest.tsv", parts.test, truth, {"forest": (scores, 0.5)})
+    write_table(predictions(parts.test, truth, {"forest": (scores, 0.5)}), stage.results / "predictions/forest.tsv")
     stage.record(stage.models / "forest.json", {"counts": stage.results / "kmers.npy"}, {"trees": trees, "seed": seed})
     accuracy = np.mean((scores > 0.5) == truth)
     stage.say(f"accuracy on {len(scores):,} test windows {accuracy:.1%}; most important: {', '.join(leading[:4])}")
 
 
 @app.command()
-def linear(directory: Directory, seed: Seed = 1) -> None:
+def linear(directory: Directory, split_file: SplitFile = None, seed: Seed = 1) -> None:
     """Fit logistic regression, linear SVM and naive Bayes."""
     from neanderthal_nlp import linear as models
     from neanderthal_nlp import persistence
 
     stage = Stage("linear", directory)
-    counts, labels, _, parts = load_split(stage.results)
+    counts, labels, _, parts = load_split(stage.results, split_file)
     train, test = counts[parts.train], counts[parts.test]
     scores = {}
-    for name in models.MODELS:
+    for name in parameters.LINEAR_MODELS:
         model = models.fit_linear(name, train, labels[parts.train], seed=seed)
         scores[name] = (models.scores(model, test), models.THRESHOLDS[name])
         persistence.save_model(model, stage.models / f"{name}.skops")
         stage.record(stage.models / f"{name}.json", {"counts": stage.results / "kmers.npy"}, {"seed": seed})
         accuracy = np.mean((scores[name][0] > scores[name][1]) == labels[parts.test])
         stage.say(f"{name.replace('_', ' ')}: accuracy on {len(parts.test):,} test windows {accuracy:.1%}")
-    write_predictions(stage.results / "predictions/linear.tsv", parts.test, labels[parts.test], scores)
+    write_table(predictions(parts.test, labels[parts.test], scores), stage.results / "predictions/linear.tsv")
 
 
 @app.command()
 def evaluation(directory: Directory, seed: Seed = 1) -> None:
     """Measure every model on the held-out windows, with intervals by bootstrap over clusters."""
     from neanderthal_nlp import sequences
-    from neanderthal_nlp.evaluation import evaluate
+    from neanderthal_nlp.audit.ladder import evaluate_scores
 
     stage = Stage("evaluation", directory)
-    clusters = sequences.read_windows(stage.results / "windows.tsv")["cluster"].to_numpy()
+    protocol = read_json(stage.results / "split.json")["protocol"]
+    windows = sequences.read_windows(stage.results / "windows.tsv")
     tables = []
     for name in ("network", "forest", "linear"):
-        predictions = read_table(stage.results / f"predictions/{name}.tsv")
-        for model, rows in predictions.groupby("model", sort=False):
-            result = evaluate(
-                rows["label"].to_numpy(),
-                rows["score"].to_numpy(),
-                groups=clusters[rows["window"]],
-                threshold=rows["threshold"].iloc[0],
-                rng=seed,
-            )
+        predicted = read_table(stage.results / f"predictions/{name}.tsv")
+        for model, result in evaluate_scores(predicted, windows, seed=seed).items():
             frame = result.to_frame()
             frame.insert(0, "model", model)
-            frame.insert(1, "protocol", "article")
+            frame.insert(1, "protocol", protocol)
             tables.append(frame)
             accuracy, auroc = result.accuracy, result.auroc
             stage.say(f"{model}: accuracy {accuracy.value:.1%} ({accuracy.low:.1%} to {accuracy.high:.1%}), "

@@ -13,7 +13,7 @@ import pandas as pd
 import typer
 
 from neanderthal_nlp.errors import InputError
-from neanderthal_nlp.files import provenance, read_json, write_json, write_table
+from neanderthal_nlp.files import provenance, read_json, replacing, write_json
 
 if TYPE_CHECKING:
     from neanderthal_nlp.evaluation import Split
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 Directory = Annotated[Path, typer.Option(help="Folder of the run: results/, models/ and figures/ lie below it.")]
 GenomeFile = Annotated[Path, typer.Option(help="Genome: FASTA (plain, bgzip, gzip) or 2bit.")]
 Cache = Annotated[Path | None, typer.Option(help="Folder for genome indexes (default: the user's cache).")]
+SplitFile = Annotated[
+    Path | None, typer.Option(help="Manifest of a split to use rather than the run's, results/split.tsv.")
+]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the stage's random numbers.")]
 AsPublished = Annotated[bool, typer.Option("--as-published", help="Do literally what the published code does.")]
 
@@ -80,24 +83,34 @@ def load_counts(results: Path) -> tuple[pd.DataFrame, np.ndarray, list[str]]:
     return table, counts, words
 
 
-def load_split(results: Path) -> tuple[np.ndarray, np.ndarray, list[str], Split]:
-    """Counts, labels and vocabulary with the article's split, refused where a class is missing on a side."""
-    from neanderthal_nlp.evaluation import split
+def count_windows(table: pd.DataFrame, genome: Path, k: int, folder: Path, *, cache: Path | None) -> np.ndarray:
+    """Count the words of windows, and write the matrix and its vocabulary to a folder."""
+    from neanderthal_nlp import kmers, sequences
+    from neanderthal_nlp.genome import open_genome
+
+    start = time.perf_counter()
+    with open_genome(genome, cache=cache) as letters, replacing(folder / "kmers.npy") as part:
+        counts = np.lib.format.open_memmap(part, mode="w+", dtype=np.int32, shape=(len(table), 4**k))
+        kmers.count_kmers(sequences.fetch_windows(table, letters), k, out=counts)
+        counts.flush()
+    about_counts = {"shape": list(counts.shape), "vocabulary": kmers.vocabulary(k)}
+    record = provenance({"windows": folder / "windows.tsv"}, {"k": k}, time.perf_counter() - start)
+    write_json({**about_counts, **record}, folder / "kmers.json")
+    return counts
+
+
+def load_split(results: Path, split_file: Path | None) -> tuple[np.ndarray, np.ndarray, list[str], Split]:
+    """Counts, labels and vocabulary with the run's split, or with that of a file."""
+    from neanderthal_nlp.splits import read_split
 
     table, counts, words = load_counts(results)
-    labels, parts = table["label"].to_numpy(), split(table, protocol="article")
-    if min(len(np.unique(labels[rows])) for rows in parts) < 2:
-        raise InputError(f"{results / 'windows.tsv'}: found {len(table)} windows, too few to have both classes on both "
-                         "sides of the split")  # fmt: skip
-    return counts, labels, words, parts
+    return counts, table["label"].to_numpy(), words, read_split(split_file or results / "split.tsv", table)
 
 
-def write_predictions(
-    path: Path, test: np.ndarray, labels: np.ndarray, scores: Mapping[str, tuple[np.ndarray, float]]
-) -> None:
-    """Write the scores of held-out windows, one block of rows a model, with each model's threshold."""
+def predictions(test: np.ndarray, labels: np.ndarray, scores: Mapping[str, tuple[np.ndarray, float]]) -> pd.DataFrame:
+    """Scores of held-out windows, one block of rows a model, with each model's threshold."""
     tables = [
         pd.DataFrame({"model": name, "window": test, "label": labels, "score": score, "threshold": threshold})
         for name, (score, threshold) in scores.items()
     ]
-    write_table(pd.concat(tables, ignore_index=True), path)
+    return pd.concat(tables, ignore_index=True)

@@ -1,0 +1,191 @@
+"""The leak ladder: each model under splits that leak less and less, beside controls that know less and less.
+
+What of an accuracy is left on the next rung was not explained by what that rung takes away: identical windows, windows
+that overlap, places that are near one another, composition. A control is a model that cannot know about
+ancestry: rules that only remember coordinates, GC content alone, dinucleotides alone, shuffled labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit
+
+from neanderthal_nlp.audit.leaks import seen_in_training
+from neanderthal_nlp.evaluation import Evaluation, evaluate
+from neanderthal_nlp.forest import fit_forest
+from neanderthal_nlp.kmers import vocabulary
+from neanderthal_nlp.linear import THRESHOLDS, fit_linear, scores
+from neanderthal_nlp.parameters import EPOCHS, N_ESTIMATORS, RULES
+from neanderthal_nlp.splits import Split
+
+NO_PROBABILITY = frozenset({"linear_svm"})
+
+
+class Scores(NamedTuple):
+    """Scores of test windows, float64 (n,), and the score above which a window is called introgressed."""
+
+    values: np.ndarray
+    threshold: float
+
+
+def score_group(
+    group: str,
+    windows: pd.DataFrame,
+    counts: np.ndarray,
+    parts: Split,
+    *,
+    directory: str | Path,
+    epochs: int = EPOCHS,
+    trees: int = N_ESTIMATORS,
+    threads: int = -1,
+    seed: int,
+    report: Callable[[str], object] | None = None,
+) -> dict[str, Scores]:
+    """Train the models of a group on the training rows and score the test rows.
+
+    Parameters
+    ----------
+    group : str
+        One of `GROUPS`.
+    windows : DataFrame
+        `chrom, start, end, label, region_start, region_end`.
+    counts : ndarray, shape (n, 4**k)
+        Row i of `windows`; may be a memory map.
+    parts : Split
+    directory : path-like
+        Where the network keeps its state, so that a killed training goes on.
+    epochs, trees, threads, seed : int
+        As of the article's stages.
+    report : callable, optional
+        Called with a line of text after each epoch.
+
+    Returns
+    -------
+    dict of str to Scores
+        By model.
+    """
+    labels = windows["label"].to_numpy()
+    if group == "controls":
+        return score_controls(windows, counts, parts, seed=seed)
+    train, test, truth = counts[parts.train], counts[parts.test], labels[parts.train]
+    if group == "linear":
+        fitted = {name: fit_linear(name, train, truth, seed=seed) for name in THRESHOLDS}
+        return {name: Scores(scores(model, test), THRESHOLDS[name]) for name, model in fitted.items()}
+    if group == "forest":
+        forest = fit_forest(train, truth, n_estimators=trees, seed=seed, n_jobs=threads)
+        return {"forest": Scores(forest.predict_proba(test)[:, 1], 0.5)}
+    from neanderthal_nlp import network  # here, since it brings TensorFlow
+
+    network.train_mlp(network.build_mlp(counts.shape[1], seed=seed), train, truth,
+                      directory=directory, epochs=epochs, seed=seed, report=report)  # fmt: skip
+    best = network.load_mlp(Path(directory) / network.NETWORK_FILE)
+    return {"network": Scores(network.predict_mlp(best, test), 0.5)}
+
+
+def score_controls(windows: pd.DataFrame, counts: np.ndarray, parts: Split, *, seed: int) -> dict[str, Scores]:
+    """Score the test rows by what knows nothing of ancestry.
+
+    Parameters
+    ----------
+    windows : DataFrame
+        `chrom, start, end, label, region_start, region_end`.
+    counts : ndarray, shape (n, 4**k)
+        Row i of `windows`.
+    parts : Split
+    seed : int
+        Of the shuffled labels.
+
+    Returns
+    -------
+    dict of str to Scores
+        `gc`: logistic regression on the GC content alone. `dinucleotides`: on the shares of the 16 dinucleotides.
+        `shuffled_labels`: on all k-mers, trained on permuted labels. `exact_window`, `window_overlap`,
+        `region_overlap`: 1 where the rule of `leaks.RuleAccuracy` calls a window introgressed, else 0.
+    """
+    labels = windows["label"].to_numpy()
+    truth = labels[parts.train]
+    designs = {
+        "gc": (gc_share(counts), truth),
+        "dinucleotides": (dinucleotide_shares(counts), truth),
+        "shuffled_labels": (counts, np.random.default_rng(seed).permutation(truth)),
+    }
+    scored = {}
+    for name, (X, y) in designs.items():
+        model = fit_linear("logistic_regression", X[parts.train], y, seed=seed)
+        scored[name] = Scores(scores(model, X[parts.test]), 0.5)
+    train = windows.iloc[parts.train]
+    seen = seen_in_training(windows.iloc[parts.test], train[train["label"] == 1])
+    return scored | {name: Scores(getattr(seen, name).astype(np.float64), 0.5) for name in RULES}
+
+
+def gc_share(counts: np.ndarray) -> np.ndarray:
+    """GC content of each window, from its words; float64 (n, 1). Letters at the ends of a window count less."""
+    words = vocabulary(_word_length(counts))
+    share = np.array([(word.count("C") + word.count("G")) / len(word) for word in words])
+    return (counts @ share / counts.sum(axis=1))[:, None]
+
+
+def dinucleotide_shares(counts: np.ndarray) -> np.ndarray:
+    """Shares of the dinucleotides in each window, from the first two letters of its words; float64 (n, 16)."""
+    n, n_words = counts.shape
+    by_start = counts.reshape(n, 16, n_words // 16).sum(axis=2, dtype=np.int64)
+    return by_start / by_start.sum(axis=1, keepdims=True)
+
+
+def _word_length(counts: np.ndarray) -> int:
+    return (counts.shape[1].bit_length() - 1) // 2
+
+
+def evaluate_scores(
+    predictions: pd.DataFrame, windows: pd.DataFrame, *, n_bootstrap: int = 1000, seed: int
+) -> dict[str, Evaluation]:
+    """Measure each model's scores, with intervals by bootstrap over clusters of overlapping regions.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        `model, window` (row of `windows`), `label, score, threshold`.
+    windows : DataFrame
+        `cluster`.
+    n_bootstrap : int
+    seed : int
+
+    Returns
+    -------
+    dict of str to Evaluation
+        By model, in the order of the predictions.
+    """
+    clusters = windows["cluster"].to_numpy()
+    return {
+        str(model): evaluate(
+            rows["label"].to_numpy(),
+            rows["score"].to_numpy(),
+            groups=clusters[rows["window"]],
+            y_probability=_probability(str(model), rows["score"].to_numpy()),
+            threshold=rows["threshold"].iloc[0],
+            n_bootstrap=n_bootstrap,
+            rng=seed,
+        )
+        for model, rows in predictions.groupby("model", sort=False)
+    }
+
+
+def _probability(model: str, score: np.ndarray) -> np.ndarray | None:
+    """Probabilities behind scores; none where the model has none, whatever range its scores happen to have."""
+    if model == "naive_bayes":
+        return expit(score)
+    return None if model in NO_PROBABILITY else score
+
+
+def tabulate_rung(rung: str, evaluations: dict[str, Evaluation], *, n_train: int) -> pd.DataFrame:
+    """One row a model and metric: `rung, model, metric, value, low, high`, with `n_train` and `n_test`."""
+    tables = []
+    for model, found in evaluations.items():
+        size = pd.DataFrame([("n_train", float(n_train), np.nan, np.nan)], columns=["metric", "value", "low", "high"])
+        tables.append(pd.concat([found.to_frame(), size]).assign(rung=rung, model=model))
+    return pd.concat(tables, ignore_index=True)[["rung", "model", "metric", "value", "low", "high"]]
