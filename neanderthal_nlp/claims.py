@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
+from neanderthal_nlp.audit.meaning import read_meaning
 from neanderthal_nlp.evaluation import Interval
 from neanderthal_nlp.files import read_json, read_table
 from neanderthal_nlp.parameters import LINEAR_MODELS, N_INTROGRESSED, PREDICTIVE_KMERS
@@ -70,10 +71,15 @@ class Results:
             self._read[name] = reader(self._folder / name)
         return self._read[name]
 
-    def metric(self, model: str, metric: str, protocol: str = "article") -> Interval:
-        """One metric of one model, from `evaluation.tsv`."""
+    @property
+    def article_split(self) -> bool:
+        """Whether the models were trained and tested under the article's split."""
+        return set(self["evaluation.tsv"]["protocol"]) == {"article"}
+
+    def metric(self, model: str, metric: str) -> Interval:
+        """One metric of one model under the run's split, from `evaluation.tsv`."""
         table = self["evaluation.tsv"]
-        row = table[(table["model"] == model) & (table["protocol"] == protocol) & (table["metric"] == metric)]
+        row = table[(table["model"] == model) & (table["metric"] == metric)]
         return Interval(*(row[name].item() for name in ("value", "low", "high")))
 
     def inputs(self) -> set[str]:
@@ -131,7 +137,7 @@ def _accuracy(model: str, published: float) -> Callable[[Results], Measurement]:
     def measure(results: Results) -> Measurement:
         found = results.metric(model, "accuracy")
         close = abs(found.value - published) <= 0.02 or found.low <= published <= found.high
-        return Measurement(_percent(found), found, close)
+        return Measurement(_percent(found), found, close, testable=results.article_split)
 
     return measure
 
@@ -172,7 +178,8 @@ def _network_beats_linear(results: Results) -> Measurement:
     best = max(others, key=lambda name: others[name].value)
     lead = network.value - others[best].value
     text = f"network {_percent(network)}, best of them {best.replace('_', ' ')} {_percent(others[best])}"
-    return Measurement(text, Interval(lead, np.nan, np.nan), network.low > others[best].value)
+    return Measurement(text, Interval(lead, np.nan, np.nan), network.low > others[best].value,
+                       testable=results.article_split)  # fmt: skip
 
 
 def _forest_is_one_sided(results: Results) -> Measurement:
@@ -180,7 +187,8 @@ def _forest_is_one_sided(results: Results) -> Measurement:
     network = results.metric("network", "sensitivity")
     text = (f"depleted {_percent(specificity)}, introgressed {_percent(sensitivity)}; "
             f"network on introgressed {_percent(network)}")  # fmt: skip
-    return Measurement(text, sensitivity, specificity.value > sensitivity.high and sensitivity.value < network.low)
+    holds = specificity.value > sensitivity.high and sensitivity.value < network.low
+    return Measurement(text, sensitivity, holds, testable=results.article_split)
 
 
 def _predictive_kmers(results: Results) -> Measurement:
@@ -319,8 +327,8 @@ def ledger(results_dir: str | Path) -> pd.DataFrame:
     -------
     DataFrame
         One row a claim: `claim, section, sentence, published, reproduced` (text), `value, low, high` (the main
-        number with its 95 % interval where it has one), `verdict`, `measured` (how, and what counts as
-        reproduced).
+        number with its 95 % interval where it has one), `verdict`, `control` (the audit's number beside the claim's),
+        `meaning` (the verdict, and what explains the number), `measured` (how, and what counts as reproduced).
 
     Raises
     ------
@@ -334,15 +342,16 @@ def ledger(results_dir: str | Path) -> pd.DataFrame:
         found = claim.measure(results)
         testable = found.testable and bool(claim.testable_on & inputs)
         verdict = (REPRODUCED if found.holds else DIFFERS) if testable else NOT_TESTABLE
+        meaning = read_meaning(claim.name, results)
         rows.append((claim.name, claim.section, claim.sentence, claim.published, found.text, *found.interval,
-                     verdict, claim.how))  # fmt: skip
+                     verdict, meaning.control, f"{verdict}; {meaning.text}", claim.how))  # fmt: skip
     return pd.DataFrame(rows, columns=["claim", "section", "sentence", "published", "reproduced", "value", "low",
-                                       "high", "verdict", "measured"])  # fmt: skip
+                                       "high", "verdict", "control", "meaning", "measured"])  # fmt: skip
 
 
 def to_markdown(table: pd.DataFrame) -> str:
-    """A ledger as a Markdown table: section, claim, published, reproduced, verdict."""
+    """A ledger as a Markdown table: section, claim, published, reproduced, what it means, control."""
     columns = {"section": "§", "sentence": "claim", "published": "published", "reproduced": "reproduced",
-               "verdict": "verdict"}  # fmt: skip
+               "meaning": "what it means", "control": "control"}  # fmt: skip
     rows = [list(columns.values()), ["---"] * len(columns), *table[list(columns)].astype(str).to_numpy().tolist()]
     return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |\n" for row in rows)

@@ -298,9 +298,9 @@ def render_ledger(path: Path, *, synthetic: bool) -> str:
 
     table = Table(title="The article's claims", title_justify="left", pad_edge=False, show_lines=True)
     table.add_column("§")
-    for name, ratio in (("claim", 6), ("published", 3), ("reproduced", 7), ("verdict", 3)):
+    for name, ratio in (("claim", 5), ("published", 3), ("reproduced", 6), ("what it means", 5), ("control", 6)):
         table.add_column(name, ratio=ratio)
-    columns = ["section", "sentence", "published", "reproduced", "verdict"]
+    columns = ["section", "sentence", "published", "reproduced", "meaning", "control"]
     for row in read_table(path)[columns].astype(str).to_numpy():
         table.add_row(*row)
     width = max(100, min(shutil.get_terminal_size((140, 24)).columns, 160))

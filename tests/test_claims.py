@@ -11,6 +11,7 @@ from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.evaluation import Interval
 from neanderthal_nlp.files import read_json, write_json, write_table
 
+LADDER = {"article": 0.83, "distinct": 0.72, "cluster": 0.51, "chromosome": 0.505, "matched": 0.5}
 MODELS = {"network": 0.822, "forest": 0.845, "logistic_regression": 0.7, "linear_svm": 0.69, "naive_bayes": 0.6}
 
 
@@ -55,6 +56,38 @@ def write_results(folder, *, synthetic=False, n_introgressed=83_601, n_windows=1
          "gc_difference_low": 0.056, "gc_difference_high": 0.058},
         folder / "intersections.json",
     )  # fmt: skip
+    write_audit(folder)
+
+
+def ladder(rungs, width=0.01):
+    """One accuracy a rung, the same for every model and either class."""
+    names = [*MODELS, "exact_window"]
+    metrics = ("accuracy", "sensitivity", "specificity")
+    rows = [(rung, model, metric, value, value - width, value + width)
+            for rung, value in rungs.items() for model in names for metric in metrics]  # fmt: skip
+    return pd.DataFrame(rows, columns=["rung", "model", "metric", "value", "low", "high"])
+
+
+def write_audit(folder, *, rungs=LADDER, near_low=20.0, conclusions=("fewer genes",) * 4, null_words="AAATT"):
+    """The audit's results of a run whose accuracy is overlap, whose genes are recalled, whose depletion holds."""
+    audit = folder / "audit"
+    write_table(ladder(rungs), audit / "ladder.tsv")
+    write_table(ladder({"article": 0.84, "chromosome": 0.5}), audit / "null.tsv")
+    write_json({"n_pairs": 73_861, "n_distinct_starts": 38_464, "n_clusters": 5_975, "n_effective": 1174.2},
+               audit / "leak.json")  # fmt: skip
+    top = [{"label": label, "rank": 1, "kmer": null_words} for label in ("depleted", "introgressed")]
+    write_table(pd.DataFrame(top), audit / "null/top_kmers.tsv")
+    counts = {"n_rows": 21_503, "predicted_rows": 1_503, "predicted_loci": 802}
+    write_table(pd.DataFrame([{"table": "out of fold", **counts}]), audit / "gene_counts.tsv")
+    near = {"unit": "row", "flag": "near_window", "n_predicted": 477, "n_predicted_flagged": 382, "share_all": 0.156,
+            "low": near_low}  # fmt: skip
+    write_table(pd.DataFrame([{"table": "as published", **near}]), audit / "gene_flags.tsv")
+    variants = ("merged", "clear_of_gaps", "rotated", "gc_matched_merged")
+    table = {"variant": variants, "n_regions": 6_063, "observed": 8_759, "ratio": (0.88, 0.84, 0.87, 0.93), "low": 0.8,
+             "high": 0.97, "p": 0.005, "conclusion": conclusions}  # fmt: skip
+    write_table(pd.DataFrame(table), audit / "intersections.tsv")
+    points = {"kmer": ["AAAAA", "AATTA", "ATTTA", "GCGCG"], "gc": [0, 0, 0, 1.0], "cluster": [0, 0, 0, 1]}
+    write_table(pd.DataFrame(points), folder / "embeddings.tsv")
 
 
 def verdicts(folder):
@@ -144,8 +177,9 @@ def test_markdown_holds_every_cell(tmp_path):
     table = claims.ledger(tmp_path)
     lines = claims.to_markdown(table).splitlines()
     assert len(lines) == len(table) + 2
-    assert {line.count("|") for line in lines} == {6}
-    assert lines[2].split(" | ")[1:] == [table["sentence"][0], "83,601", "83,601", "reproduced |"]
+    assert {line.count("|") for line in lines} == {7}
+    assert lines[2].split(" | ")[1:] == [table["sentence"][0], "83,601", "83,601", table["meaning"][0],
+                                         table["control"][0] + " |"]  # fmt: skip
 
 
 def test_a_file_known_by_its_hash_must_hold_the_published_regions(tmp_path):
@@ -171,3 +205,71 @@ def test_a_map_without_structure_has_no_two_clusters(tmp_path):
     table = pd.read_csv(tmp_path / "clusters.tsv", sep="\t", keep_default_na=False)
     write_table(table.assign(silhouette=0.2), tmp_path / "clusters.tsv")
     assert verdicts(tmp_path)["kmer_clusters"] == claims.DIFFERS
+
+
+def test_another_split_cannot_test_the_articles_accuracies(tmp_path):
+    write_results(tmp_path)
+    write_table(evaluation().assign(protocol="chromosome"), tmp_path / "evaluation.tsv")
+    found = verdicts(tmp_path)
+    assert {found[name] for name in ("network", "network_better", "forest", "forest_one_sided")} == {
+        claims.NOT_TESTABLE
+    }
+    assert found["genes"] == claims.REPRODUCED
+
+
+# What it means ------------------------------------------------------------------------------------------------
+
+
+def meanings(folder):
+    return claims.ledger(folder).set_index("claim")[["meaning", "control"]]
+
+
+def test_a_number_may_be_reproduced_and_explained_by_overlap(tmp_path):
+    write_results(tmp_path)
+    found = meanings(tmp_path)
+    assert found.loc["forest", "meaning"].startswith("reproduced; explained by overlap: at chance")
+    assert "50.5% (49.5% to 51.5%)" in found.loc["forest", "control"]  # other chromosomes
+    assert "84.0% (83.0% to 85.0%)" in found.loc["forest", "control"]  # random letters
+    assert "83.0%" in found.loc["forest", "control"]  # the rule
+    assert found.loc["genes", "meaning"] == "reproduced; explained by overlap: the forest recalls training windows"
+    assert found.loc["genes", "control"].startswith("382 of 477 start near")
+    assert "1,503 of 21,503, in 802 loci" in found.loc["genes", "control"]
+    assert "worth 1,174 independent regions" in found.loc["regions", "control"]
+    assert "holds under all 4 ways" in found.loc["depletion", "meaning"]
+    assert "0.84 times" in found.loc["depletion", "control"]
+    assert "CpG depletion" in found.loc["kmer_clusters", "meaning"]
+    assert found.loc["four_at_rich", "meaning"].endswith("explained by their letters")
+    assert "random letters of the same local GC content show it too" in found.loc["top_kmers", "meaning"]
+    assert (found["meaning"].str.split("; ").str[0] == claims.ledger(tmp_path).set_index("claim")["verdict"]).all()
+
+
+def test_an_accuracy_that_other_chromosomes_keep_is_not_explained_away(tmp_path):
+    write_results(tmp_path)
+    cases = {
+        "60% of what is above chance explained by overlap, the rest": {"article": 0.8, "chromosome": 0.62},
+        "partly explained by overlap: 60%": {"article": 0.8, "chromosome": 0.62, "matched": 0.57},
+        "partly explained by overlap: 0%": {"article": 0.8, "chromosome": 0.8, "matched": 0.8},
+        "nothing to explain": {"article": 0.505, "chromosome": 0.5},
+    }
+    for expected, rungs in cases.items():
+        write_audit(tmp_path, rungs={"matched": 0.5, **rungs})
+        found = meanings(tmp_path)
+        assert expected in found.loc["network", "meaning"]
+        assert ("no lead" in found.loc["network_better", "meaning"]) == (rungs["chromosome"] > 0.51)
+        assert ("no order" in found.loc["network_better", "meaning"]) == (rungs["chromosome"] < 0.51)
+
+
+def test_the_opposite_of_every_explanation_can_be_found(tmp_path):
+    write_results(tmp_path)
+    write_audit(tmp_path, near_low=0.7, null_words="GCGTA",
+                conclusions=("fewer genes", "fewer genes", "no difference shown", "fewer genes"))  # fmt: skip
+    points = pd.DataFrame({"kmer": ["AAAAA", "AATTA", "ATTTA", "GCGCG"], "gc": [0, 0, 0, 1.0], "cluster": [0, 1, 1, 1]})
+    write_table(points, tmp_path / "embeddings.tsv")
+    clusters = pd.read_csv(tmp_path / "clusters.tsv", sep="\t")
+    write_table(clusters.assign(n_cpg=[44, 200]), tmp_path / "clusters.tsv")
+    found = meanings(tmp_path)["meaning"]
+    assert "not explained by overlap" in found["genes"]
+    assert "not explained by local GC content" in found["top_kmers"]
+    assert "no depletion shown under rotated" in found["depletion"]
+    assert "more than their letters" in found["four_at_rich"]
+    assert "not the words with a CpG alone" in found["kmer_clusters"]

@@ -29,7 +29,7 @@ NO_PROBABILITY = frozenset({"linear_svm"})
 class Scores(NamedTuple):
     """Scores of test windows, float64 (n,), and the score above which a window is called introgressed."""
 
-    values: np.ndarray
+    score: np.ndarray
     threshold: float
 
 

@@ -1,84 +1,40 @@
-"""The figures of the article, drawn from saved results; nothing is computed here but the bins of histograms.
-
-Every `plot_...` function takes tables as a run saves them and returns a matplotlib `Figure`, 90 or 180 mm
-wide (one or two columns of a journal). The colours are those of Okabe and Ito (Color Universal Design, 2008):
-vermilion for introgressed, blue for depleted, green for the article's four most predictive k-mers.
-"""
+"""The article's eleven figures; nothing is computed here but the bins of histograms."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps, style
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import EngFormatter, FixedLocator, Formatter, FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, NullLocator
 
 from neanderthal_nlp.errors import InputError
-from neanderthal_nlp.files import read_json, read_table, replacing
-from neanderthal_nlp.intervals import read_bed
+from neanderthal_nlp.figures.style import (
+    DEPLETED,
+    INTROGRESSED,
+    ONE_COLUMN,
+    PREDICTIVE,
+    TWO_COLUMNS,
+    add_caption,
+    count_axis,
+    new_figure,
+    percent,
+    styled,
+)
 from neanderthal_nlp.parameters import N_TOP_IMPORTANCES, PREDICTIVE_KMERS
 
-ONE_COLUMN, TWO_COLUMNS = 90.0, 180.0
-"""Widths of a figure, mm."""
-INTROGRESSED, DEPLETED, PREDICTIVE = "#D55E00", "#0072B2", "#009E73"
 _TINTS = ("0.94", "#D6ECF8")
 _MONOSPACED = "DejaVu Sans Mono"
-DPI = 200
-
-_STYLE = {
-    "font.family": "DejaVu Sans",  # ships with matplotlib, so that every machine draws the same
-    "font.size": 7,
-    "axes.titlesize": 7.5,
-    "axes.titlelocation": "left",
-    "axes.linewidth": 0.6,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "xtick.labelsize": 6.5,
-    "ytick.labelsize": 6.5,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "lines.linewidth": 1.2,
-    "legend.fontsize": 6.5,
-    "legend.framealpha": 0.85,
-    "legend.edgecolor": "none",
-    "svg.fonttype": "none",  # text stays text: it can be searched, read aloud and edited
-    "svg.hashsalt": "neanderthal_nlp",  # otherwise the ids in a file are random
-}
-# The user's own matplotlib settings are set aside while a figure is drawn and stand again afterwards.
-_styled = style.context(["default", _STYLE])
-
-
-def _figure(width: float, height: float) -> Figure:
-    """Make an empty figure; width and height in mm."""
-    return Figure(figsize=(width / 25.4, height / 25.4), layout="constrained")
-
-
-def _caption(figure: Figure, text: str) -> None:
-    figure.supxlabel(text, x=0.01, ha="left", fontsize=6, color="0.25", linespacing=1.4)
-
-
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.1f} %"
 
 
 def _kb(nt: float) -> str:
     return f"{nt / 1000:,.0f}" if nt >= 10_000 else f"{nt / 1000:.3g}"
-
-
-def _count_axis(axis: Any, n_ticks: int, *, formatter: Formatter | None = None) -> None:
-    """Put ticks at whole numbers only, by default written with their thousands set apart."""
-    axis.set_major_locator(MaxNLocator(n_ticks, integer=True, min_n_ticks=1))
-    axis.set_major_formatter(formatter or FuncFormatter(lambda value, _: f"{value:,.0f}"))
 
 
 def _slots(rows: pd.DataFrame) -> tuple[float, float]:
@@ -93,7 +49,7 @@ def _emphasise(labels: Sequence[Any], words: Sequence[str]) -> None:
             label.set(color=PREDICTIVE, fontweight="bold")
 
 
-@_styled
+@styled
 def plot_region_lengths(regions: pd.DataFrame, summary: Mapping[str, Any]) -> Figure:
     """Figure 1: lengths of the introgressed regions, on a logarithmic axis.
 
@@ -107,7 +63,7 @@ def plot_region_lengths(regions: pd.DataFrame, summary: Mapping[str, Any]) -> Fi
     kb = (regions["end"] - regions["start"]).to_numpy() / 1000
     low, high = kb.min(), kb.max()
     edges = np.geomspace(low, high, 61) if high > low else np.array([low / 1.1, low * 1.1])
-    figure = _figure(ONE_COLUMN, 65)
+    figure = new_figure(ONE_COLUMN, 65)
     axes = figure.subplots()
     axes.hist(kb, bins=list(edges), color=INTROGRESSED)
     axes.axvline(summary["length_mean"] / 1000, color="black", linestyle="--", linewidth=0.9)
@@ -115,7 +71,7 @@ def plot_region_lengths(regions: pd.DataFrame, summary: Mapping[str, Any]) -> Fi
     axes.xaxis.set_major_locator(FixedLocator([m * 10.0**e for e in range(-3, 6) for m in (1, 2, 5)]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     axes.xaxis.set_minor_locator(NullLocator())
-    _count_axis(axes.yaxis, 6)
+    count_axis(axes.yaxis, 6)
     axes.set_title(
         f"n = {summary['n_introgressed']:,} introgressed regions\n"
         f"{_kb(summary['length_min'])} to {_kb(summary['length_max'])} kb, "
@@ -124,7 +80,7 @@ def plot_region_lengths(regions: pd.DataFrame, summary: Mapping[str, Any]) -> Fi
     return figure
 
 
-@_styled
+@styled
 def plot_top_kmers(top: pd.DataFrame, windows: pd.DataFrame, *, predictive: Sequence[str] = PREDICTIVE_KMERS) -> Figure:
     """Figure 2: the most common k-mers of each class.
 
@@ -137,7 +93,7 @@ def plot_top_kmers(top: pd.DataFrame, windows: pd.DataFrame, *, predictive: Sequ
     predictive : sequence of str
         K-mers whose names are set in green.
     """
-    figure = _figure(TWO_COLUMNS, 80)
+    figure = new_figure(TWO_COLUMNS, 80)
     panels = figure.subplots(1, 2, sharex=True)
     classes = (("introgressed", 1, INTROGRESSED), ("depleted", 0, DEPLETED))
     for axes, (label, code, color) in zip(panels, classes, strict=True):
@@ -145,13 +101,13 @@ def plot_top_kmers(top: pd.DataFrame, windows: pd.DataFrame, *, predictive: Sequ
         axes.barh(range(len(rows)), rows["count"], color=color)
         axes.set_yticks(range(len(rows)), rows["kmer"], family=_MONOSPACED)
         _emphasise(axes.get_yticklabels(), predictive)
-        _count_axis(axes.xaxis, 6, formatter=EngFormatter())
+        count_axis(axes.xaxis, 6, formatter=EngFormatter())
         axes.set(xlabel="Occurrences (count)", ylim=_slots(rows)[::-1])
         axes.set_title(f"{label.capitalize()}, n = {(windows['label'] == code).sum():,} windows")
     return figure
 
 
-@_styled
+@styled
 def plot_training_curve(history: pd.DataFrame) -> Figure:
     """Figure 3: accuracy of the network by epoch, its best epoch marked.
 
@@ -162,7 +118,7 @@ def plot_training_curve(history: pd.DataFrame) -> Figure:
         highest validation accuracy, the one that the checkpoint keeps.
     """
     best = history.iloc[int(history["val_binary_accuracy"].argmax())]
-    figure = _figure(ONE_COLUMN, 65)
+    figure = new_figure(ONE_COLUMN, 65)
     axes = figure.subplots()
     marker = "o" if len(history) <= 20 else ""
     for column, name, color in (
@@ -182,12 +138,12 @@ def plot_training_curve(history: pd.DataFrame) -> Figure:
         clip_on=False,
         label=f"best epoch, {best['epoch']:.0f}",
     )
-    _count_axis(axes.xaxis, 8)
+    count_axis(axes.xaxis, 8)
     axes.set(xlabel="Epoch", ylabel="Accuracy (%)", xlim=(history["epoch"].min() - 0.5, history["epoch"].max() + 0.5))
     axes.legend(loc="best")
     axes.set_title(
         f"Best epoch {best['epoch']:.0f} of {len(history):,}: "
-        f"validation accuracy {_percent(best['val_binary_accuracy'])}"
+        f"validation accuracy {percent(best['val_binary_accuracy'])}"
     )
     return figure
 
@@ -213,7 +169,7 @@ def _draw_matrix(axes: Axes, counts: np.ndarray) -> None:
     shares = counts / np.maximum(totals, 1)[:, None]
     axes.pcolormesh(shares, cmap="Blues", vmin=0, vmax=1, edgecolors="white", linewidth=1.5)
     for row, column in np.ndindex(2, 2):
-        share = _percent(shares[row, column]) if totals[row] else "–"
+        share = percent(shares[row, column]) if totals[row] else "–"
         color = "white" if shares[row, column] > 0.55 else "black"
         font: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 10, "color": color}
         axes.text(column + 0.5, row + 0.5, f"{counts[row, column]:,}\n{share}", **font)
@@ -228,7 +184,7 @@ def _draw_matrix(axes: Axes, counts: np.ndarray) -> None:
     axes.set(xlabel="Predicted class (count, and % of the true class)", ylabel="True class")
 
 
-@_styled
+@styled
 def plot_confusion(evaluation: pd.DataFrame, *, model: str, name: str, protocol: str | None = None) -> Figure:
     """Figures 4 and 5: confusion matrix of the test windows.
 
@@ -250,13 +206,13 @@ def plot_confusion(evaluation: pd.DataFrame, *, model: str, name: str, protocol:
     """
     protocol, metrics = _metrics(evaluation, model, protocol)
     counts = np.array([int(metrics[cell].value) for cell in ("tn", "fp", "fn", "tp")]).reshape(2, 2)
-    figure = _figure(ONE_COLUMN, 75)
+    figure = new_figure(ONE_COLUMN, 75)
     _draw_matrix(figure.subplots(), counts)
     accuracy = metrics["accuracy"]
-    interval = f" (95 % interval {100 * accuracy.low:.1f} to {_percent(accuracy.high)})"
+    interval = f" (95 % interval {100 * accuracy.low:.1f} to {percent(accuracy.high)})"
     figure.suptitle(
         f"{name}, n = {counts.sum():,} test windows, split “{protocol}”\n"
-        f"accuracy {_percent(accuracy.value)}{'' if np.isnan(accuracy.low) else interval}",
+        f"accuracy {percent(accuracy.value)}{'' if np.isnan(accuracy.low) else interval}",
         fontsize=7,
         x=0.01,
         ha="left",
@@ -264,7 +220,7 @@ def plot_confusion(evaluation: pd.DataFrame, *, model: str, name: str, protocol:
     return figure
 
 
-@_styled
+@styled
 def plot_importances(
     importances: pd.DataFrame,
     *,
@@ -287,7 +243,7 @@ def plot_importances(
         ("importance", "std", "Impurity importance\n(mean decrease, share)", "trees"),
         ("permutation", "permutation_std", "Permutation importance\n(loss of accuracy)", "shuffles"),
     )
-    figure = _figure(TWO_COLUMNS, 105)
+    figure = new_figure(TWO_COLUMNS, 105)
     panels = figure.subplots(2, 1, sharex=True)
     colors = [PREDICTIVE if kmer in predictive else "0.6" for kmer in rows["kmer"]]
     for axes, (column, std, label, repeats) in zip(panels, columns, strict=True):
@@ -310,7 +266,7 @@ def plot_importances(
     return figure
 
 
-@_styled
+@styled
 def plot_gene_lists(genes: pd.DataFrame, *, n_shown: int = 20) -> Figure:
     """Figure 7: the genes with the highest and the lowest probability of introgression.
 
@@ -324,7 +280,7 @@ def plot_gene_lists(genes: pd.DataFrame, *, n_shown: int = 20) -> Figure:
     from neanderthal_nlp.genes import extreme_genes  # here, since it brings numba, which no figure needs
 
     highest, lowest = extreme_genes(genes, n_shown)
-    figure = _figure(TWO_COLUMNS, 82)
+    figure = new_figure(TWO_COLUMNS, 82)
     panels = figure.subplots(1, 2, sharex=True)
     lists = (("highest", highest, INTROGRESSED), ("lowest", lowest, DEPLETED))
     for axes, (title, rows, color) in zip(panels, lists, strict=True):
@@ -357,15 +313,15 @@ def _print_kmers(
 
 def _describe(row: Any) -> str:
     """One line of the caption of a map, from a row of `clusters.tsv`."""
-    interval = f" (95 % interval {100 * row.gc_low:.1f} to {_percent(row.gc_high)})"
+    interval = f" (95 % interval {100 * row.gc_low:.1f} to {percent(row.gc_high)})"
     return (
         f"Cluster {row.cluster}: {row.n_kmers:,} k-mers, {row.n_cpg:,} with a CpG; "
-        f"mean GC {_percent(row.gc_mean)}{'' if np.isnan(row.gc_low) else interval}; "
+        f"mean GC {percent(row.gc_mean)}{'' if np.isnan(row.gc_low) else interval}; "
         f"of the article's four: {row.predictive_kmers.replace(',', ', ') or 'none'}."
     )
 
 
-@_styled
+@styled
 def plot_embedding(
     points: pd.DataFrame,
     clusters: pd.DataFrame,
@@ -391,7 +347,7 @@ def plot_embedding(
     predictive : sequence of str
         K-mers to print large.
     """
-    figure = _figure(TWO_COLUMNS, 165)
+    figure = new_figure(TWO_COLUMNS, 165)
     axes = figure.subplots()
     x, y = points[f"{method}_1"], points[f"{method}_2"]
     for cluster, tint in enumerate(_TINTS):
@@ -415,11 +371,11 @@ def plot_embedding(
     number, width = rows["n_clusters_by_silhouette"].iloc[0], rows["silhouette"].iloc[0]
     evidence = "not defined" if np.isnan(width) else f"{width:.2f}, widest for {number} clusters"
     lines = [f"The {name} map in two clusters: silhouette {evidence}."]
-    _caption(figure, "\n".join([*lines, *(_describe(row) for row in rows.itertuples())]))
+    add_caption(figure, "\n".join([*lines, *(_describe(row) for row in rows.itertuples())]))
     return figure
 
 
-@_styled
+@styled
 def plot_gc_content(gc: pd.DataFrame, summary: Mapping[str, Any]) -> Figure:
     """Figure 10: GC content of genes and of the genome.
 
@@ -432,7 +388,7 @@ def plot_gc_content(gc: pd.DataFrame, summary: Mapping[str, Any]) -> Figure:
     """
     known = gc.dropna(subset=["gc"])
     edges = np.histogram_bin_edges(100 * known["gc"], bins=50)
-    figure = _figure(ONE_COLUMN, 65)
+    figure = new_figure(ONE_COLUMN, 65)
     axes = figure.subplots()
     kinds = (
         ("genome", "100-kb bins", "gc_genome", DEPLETED),
@@ -448,13 +404,11 @@ def plot_gc_content(gc: pd.DataFrame, summary: Mapping[str, Any]) -> Figure:
     axes.set(xlabel="GC content (%)", ylabel="Share of genes or bins (%)")
     axes.set_ylim(top=1.3 * axes.get_ylim()[1])  # room for the legend
     axes.legend(loc="upper right")
-    axes.set_title(
-        f"GC content (dashed): genes {_percent(summary['gc_genes'])}, genome {_percent(summary['gc_genome'])}"
-    )
+    axes.set_title(f"GC content (dashed): genes {percent(summary['gc_genes'])}, genome {percent(summary['gc_genome'])}")
     return figure
 
 
-@_styled
+@styled
 def plot_intersections(test: Mapping[str, Any]) -> Figure:
     """Figure 11: gene intersections of the depleted draws and of the introgressed regions.
 
@@ -464,7 +418,7 @@ def plot_intersections(test: Mapping[str, Any]) -> Figure:
         `observed`, `draws`, `n_draws`, `n_at_or_below`, `p`, `p_article` (`intersections.json`).
     """
     draws = np.asarray(test["draws"])
-    figure = _figure(ONE_COLUMN, 65)
+    figure = new_figure(ONE_COLUMN, 65)
     axes = figure.subplots()
     axes.hist(
         draws,
@@ -476,8 +430,8 @@ def plot_intersections(test: Mapping[str, Any]) -> Figure:
     )
     axes.axvline(test["observed"], color=INTROGRESSED, label=f"introgressed: {test['observed']:,}")
     axes.set(xlabel="Intersections of regions with genes (count)", ylabel="Draws (count)")
-    _count_axis(axes.xaxis, 5)
-    _count_axis(axes.yaxis, 6)
+    count_axis(axes.xaxis, 5)
+    count_axis(axes.yaxis, 6)
     axes.set_ylim(top=1.35 * axes.get_ylim()[1])  # room for the legend
     axes.legend(loc="upper right")
     axes.set_title(
@@ -485,147 +439,3 @@ def plot_intersections(test: Mapping[str, Any]) -> Figure:
         f"(in the article's way of counting: {test['p_article']})"
     )
     return figure
-
-
-class Recipe(NamedTuple):
-    """How a figure comes about: the results file behind each argument, and the function that draws it."""
-
-    inputs: Mapping[str, str]
-    plot: Callable[..., Figure]
-
-
-class _Result(NamedTuple):
-    """The stage that writes a results file, and what is drawn of it: columns of a table, keys of a JSON."""
-
-    stage: str
-    columns: Mapping[str, Any]
-
-
-_MAPS = {"points": "embeddings.tsv", "clusters": "clusters.tsv"}
-FIGURES: Mapping[str, Recipe] = {
-    "01_region_lengths": Recipe({"regions": "introgressed.bed", "summary": "regions.json"}, plot_region_lengths),
-    "02_top_kmers": Recipe({"top": "top_kmers.tsv", "windows": "windows.tsv"}, plot_top_kmers),
-    "03_training_curve": Recipe({"history": "history.tsv"}, plot_training_curve),
-    "04_confusion_network": Recipe(
-        {"evaluation": "evaluation.tsv"}, partial(plot_confusion, model="network", name="Neural network")
-    ),
-    "05_confusion_forest": Recipe(
-        {"evaluation": "evaluation.tsv"}, partial(plot_confusion, model="forest", name="Random forest")
-    ),
-    "06_importances": Recipe({"importances": "importances.tsv"}, plot_importances),
-    "07_gene_lists": Recipe({"genes": "genes.tsv"}, plot_gene_lists),
-    "08_umap": Recipe(_MAPS, partial(plot_embedding, method="umap", name="UMAP")),
-    "09_tsne": Recipe(_MAPS, partial(plot_embedding, method="tsne", name="t-SNE")),
-    "10_gc_content": Recipe({"gc": "gc.tsv", "summary": "intersections.json"}, plot_gc_content),
-    "11_intersections": Recipe({"test": "intersections.json"}, plot_intersections),
-}
-"""The article's figures by file name, in its order."""
-
-_RESULTS = {
-    "introgressed.bed": _Result("regions", {}),
-    "regions.json": _Result(
-        "regions", dict.fromkeys(("n_introgressed", "length_min", "length_mean", "length_max"), float)
-    ),
-    "windows.tsv": _Result("windows", {"label": int}),
-    "top_kmers.tsv": _Result("kmers", {"label": str, "rank": int, "kmer": str, "count": int}),
-    "history.tsv": _Result("network", {"epoch": int, "binary_accuracy": float, "val_binary_accuracy": float}),
-    "evaluation.tsv": _Result(
-        "evaluation",
-        {"model": str, "protocol": str, "metric": str, "value": float, "low": float, "high": float},
-    ),
-    "importances.tsv": _Result(
-        "forest",
-        {"kmer": str, "importance": float, "std": float, "permutation": float, "permutation_std": float},
-    ),
-    "genes.tsv": _Result("genes", {"Gene": str, "Gene_Symbol": str, "Predict": float, "Prob_1": float}),
-    "embeddings.tsv": _Result(
-        "embeddings",
-        {"kmer": str, "cluster": int} | dict.fromkeys(("gc", "umap_1", "umap_2", "tsne_1", "tsne_2"), float),
-    ),
-    "clusters.tsv": _Result(
-        "embeddings",
-        {"map": str, "predictive_kmers": str}
-        | dict.fromkeys(("cluster", "n_kmers", "n_clusters_by_silhouette", "n_cpg"), int)
-        | dict.fromkeys(("gc_mean", "gc_low", "gc_high", "silhouette"), float),
-    ),
-    "gc.tsv": _Result("intersections", {"kind": str, "gc": float}),
-    "intersections.json": _Result(
-        "intersections",
-        {"draws": list, "p_article": str}
-        | dict.fromkeys(("observed", "n_draws", "n_at_or_below", "p", "gc_genes", "gc_genome"), float),
-    ),
-}
-
-
-def _load(path: Path) -> Any:
-    """Load one results file: an interval frame, a table or a mapping."""
-    result = _RESULTS[path.name]
-    if not path.exists():
-        raise InputError(f"{path}: not found (expected the results file that stage {result.stage!r} writes)")
-    if path.suffix == ".bed":
-        return read_bed(path)
-    if path.suffix == ".tsv":
-        return read_table(path, result.columns)
-    value = read_json(path)
-    missing = [key for key in result.columns if key not in value]
-    if missing:
-        raise InputError(f"{path}: no {', '.join(missing)} (found {', '.join(value)})")
-    return value
-
-
-def _stamp(figure: Figure, note: str) -> None:
-    """Print a note small in the lower right corner, in a strip of its own."""
-    strip = 3 / (25.4 * figure.get_figheight())
-    figure.set_layout_engine(ConstrainedLayoutEngine(rect=(0, strip, 1, 1 - strip)))
-    figure.text(0.995, 0.005, note, ha="right", va="bottom", fontsize=5.5, color="0.4")
-
-
-def _settle(figure: Figure) -> None:
-    """Carry out the layout and round it: the last digits of the solver change from process to process."""
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
-    for axes in figure.axes:
-        left, bottom, width, height = np.round(axes.get_position().bounds, 6)
-        axes.set_position((left, bottom, width, height))
-    for text in figure.texts:
-        x, y = text.get_position()
-        text.set_position((round(x, 6), round(y, 6)))
-
-
-@_styled
-def draw_figures(results: str | Path, directory: str | Path) -> list[Path]:
-    """Draw every figure of the article from the results of a run.
-
-    Parameters
-    ----------
-    results : path-like
-        Folder of the results files.
-    directory : path-like
-        Folder of the figures, made if need be.
-        Figures of synthetic data say so in a corner.
-
-    Returns
-    -------
-    list of Path
-        PNG (200 dpi) and SVG of each figure. The same results give the same bytes.
-
-    Raises
-    ------
-    InputError
-        A results file is missing or is not what its stage writes; nothing is drawn then.
-    """
-    results, directory = Path(results), Path(directory)
-    loaded = {name: _load(results / name) for name in _RESULTS}
-    note = "synthetic demo data" if loaded["regions.json"].get("synthetic") else ""
-    paths = []
-    for name, recipe in FIGURES.items():
-        figure = recipe.plot(**{argument: loaded[file] for argument, file in recipe.inputs.items()})
-        if note:
-            _stamp(figure, note)
-        _settle(figure)
-        for suffix, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
-            path = directory / f"{name}.{suffix}"
-            with replacing(path) as part:
-                figure.savefig(part, format=suffix, dpi=DPI, metadata=metadata)
-            paths.append(path)
-    return paths

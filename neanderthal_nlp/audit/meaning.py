@@ -1,0 +1,234 @@
+"""What each claim's number means, told from the audit's results beside it.
+
+A claim may be reproduced and still not mean what it says: the sentence here names what explains the number, and the
+control that shows it. Every number comes from the run's own tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
+
+import pandas as pd
+
+from neanderthal_nlp.evaluation import Interval
+from neanderthal_nlp.parameters import LINEAR_MODELS, PREDICTIVE_KMERS
+
+CHANCE = 0.5
+NAMES = {"network": "network", "forest": "forest", "logistic_regression": "logistic regression", "linear_svm": "SVM",
+         "naive_bayes": "naive Bayes"}  # fmt: skip
+
+
+class Files(Protocol):
+    """Tables and JSON objects of a results folder by their names; see `claims.Results`."""
+
+    def __getitem__(self, name: str) -> Any: ...
+
+
+class Meaning(NamedTuple):
+    """What a claim's number means.
+
+    Attributes
+    ----------
+    control : str
+        The control's number, to stand beside the claim's.
+    text : str
+        What explains the claim's number.
+    """
+
+    control: str
+    text: str
+
+
+def read_meaning(claim: str, results: Files) -> Meaning:
+    """Tell what a claim's number means.
+
+    Parameters
+    ----------
+    claim : str
+        Name of the claim, see `claims.CLAIMS`.
+    results : Files
+
+    Returns
+    -------
+    Meaning
+    """
+    return MEANINGS[claim](results)
+
+
+def _rung(results: Files, rung: str, model: str, metric: str = "accuracy", *, table: str = "ladder") -> Interval:
+    rows = results[f"audit/{table}.tsv"]
+    row = rows[(rows["rung"] == rung) & (rows["model"] == model) & (rows["metric"] == metric)]
+    return Interval(*(float(row[name].item()) for name in ("value", "low", "high")))
+
+
+def _percent(found: Interval) -> str:
+    return f"{found.value:.1%} ({found.low:.1%} to {found.high:.1%})"
+
+
+def explain(article: Interval, chromosome: Interval, matched: Interval) -> str:
+    """Say what explains an accuracy under the article's split.
+
+    Parameters
+    ----------
+    article, chromosome, matched : Interval
+        Accuracy under the article's split, with whole chromosomes held out, and so on regions of matched composition;
+        the classes have one size, so that chance is one half.
+    """
+    if article.low <= CHANCE:
+        return "nothing to explain: at chance"
+    if chromosome.low <= CHANCE:
+        return "explained by overlap: at chance on chromosomes that it was not trained on"
+    share = (article.value - chromosome.value) / (article.value - CHANCE)
+    overlap = f"{max(share, 0):.0%} of what is above chance explained by overlap"
+    if matched.low <= CHANCE:
+        return f"explained by overlap and composition: {overlap}, the rest by GC content and repeats"
+    return f"partly explained by overlap: {overlap}; {matched.value:.1%} is left at equal GC content and repeats"
+
+
+def _accuracy(model: str) -> Callable[[Files], Meaning]:
+    def meaning(results: Files) -> Meaning:
+        article, chromosome, matched = (_rung(results, rung, model) for rung in ("article", "chromosome", "matched"))
+        null = _rung(results, "article", model, table="null")
+        rule = _rung(results, "article", "exact_window")
+        control = (f"other chromosomes {_percent(chromosome)}, at equal composition {_percent(matched)}; "
+                   f"random letters, article split {_percent(null)}; a rule that only remembers windows "
+                   f"{rule.value:.1%}")  # fmt: skip
+        return Meaning(control, explain(article, chromosome, matched))
+
+    return meaning
+
+
+def _regions(results: Files) -> Meaning:
+    leak = results["audit/leak.json"]
+    control = (f"of {leak['n_pairs']:,} read: {leak['n_distinct_starts']:,} distinct starts, {leak['n_clusters']:,} "
+               f"clusters, worth {leak['n_effective']:,.0f} independent regions")  # fmt: skip
+    return Meaning(control, "many calls of the same places: no count of independent observations")
+
+
+def _top_kmers(results: Files) -> Meaning:
+    null = results["audit/null/top_kmers.tsv"]
+    share = null.groupby("label")["kmer"].apply(
+        lambda kmers: sum(map("".join(kmers).count, "AT")) / len("".join(kmers))
+    )
+    control = "random letters: " + ", ".join(f"{label} {value:.0%}" for label, value in share.items())
+    same = share.min() > 0.75
+    return Meaning(control, "explained by composition: random letters of the same local GC content show it too" if same
+                   else "not explained by local GC content alone")  # fmt: skip
+
+
+def _network_better(results: Files) -> Meaning:
+    lead = {}
+    for rung in ("article", "chromosome"):
+        others = {name: _rung(results, rung, name) for name in LINEAR_MODELS}
+        best = max(others, key=lambda name: others[name].value)
+        lead[rung] = (_rung(results, rung, "network"), NAMES[best], others[best])
+    network, best, linear = lead["chromosome"]
+    control = f"other chromosomes: network {_percent(network)}, {best} {_percent(linear)}"
+    if network.low <= CHANCE:
+        return Meaning(control, "no order of models to speak of: without overlap the network is at chance")
+    held = network.low > linear.value
+    return Meaning(control, "the lead holds on other chromosomes" if held
+                   else "no lead on other chromosomes: what the network knows, a linear model knows")  # fmt: skip
+
+
+def _one_sided(results: Files) -> Meaning:
+    sides = [_rung(results, "chromosome", "forest", metric) for metric in ("specificity", "sensitivity")]
+    control = f"other chromosomes: depleted {_percent(sides[0])}, introgressed {_percent(sides[1])}"
+    accuracy = _rung(results, "chromosome", "forest")
+    if accuracy.low <= CHANCE:
+        return Meaning(control, "a property of what the forest remembers: without overlap it tells the classes no "
+                       "better than chance")  # fmt: skip
+    apart = sides[0].low > sides[1].high or sides[1].low > sides[0].high
+    return Meaning(control, "classes differ on other chromosomes too" if apart
+                   else "no difference between the classes on other chromosomes")  # fmt: skip
+
+
+def _predictive(results: Files) -> Meaning:
+    chromosome, matched = (_rung(results, rung, "forest") for rung in ("chromosome", "matched"))
+    control = f"forest on other chromosomes {_percent(chromosome)}, at equal composition {_percent(matched)}"
+    if chromosome.low <= CHANCE:
+        text = "importances of a forest that remembers: they say what tells windows apart, not what tells ancestry"
+    elif matched.low <= CHANCE:
+        text = "importances of a forest that reads composition, not ancestry"
+    else:
+        text = "importances of a forest that predicts other chromosomes; what they stand for stays open"
+    return Meaning(control, text)
+
+
+def _genes(results: Files) -> Meaning:
+    counts, flags = results["audit/gene_counts.tsv"], results["audit/gene_flags.tsv"]
+    blind = counts[counts["table"] == "out of fold"].iloc[0]
+    near = flags[(flags["table"] == "as published") & (flags["unit"] == "row") & (flags["flag"] == "near_window")].iloc[
+        0
+    ]
+    control = (f"{near.n_predicted_flagged:,} of {near.n_predicted:,} start near an introgressed training window "
+               f"(of all genes {near.share_all:.1%}); scored by models that saw nothing of their chromosome "
+               f"{blind.predicted_rows:,} of {blind.n_rows:,}, in {blind.predicted_loci:,} loci")  # fmt: skip
+    if near.n_predicted == 0 or pd.isna(near.low):
+        return Meaning(control, "too few predictions to explain")
+    return Meaning(control, "explained by overlap: the forest recalls training windows" if near.low > 1
+                   else "not explained by overlap with training windows")  # fmt: skip
+
+
+def _clusters(results: Files) -> Meaning:
+    clusters = results["clusters.tsv"]
+    rows = clusters[clusters["map"] == "umap"].sort_values("n_cpg", ascending=False)
+    most, total = int(rows["n_cpg"].iloc[0]), int(rows["n_cpg"].sum())
+    control = f"{most:,} of {total:,} words with a CpG in one cluster of {int(rows['n_kmers'].iloc[0]):,}"
+    explained = total > 0 and most == total and len(rows) > 1
+    return Meaning(control, "explained by CpG depletion: the small cluster is that of the words with a CpG" if explained
+                   else "not the words with a CpG alone")  # fmt: skip
+
+
+def _four(results: Files) -> Meaning:
+    points, clusters = results["embeddings.tsv"], results["clusters.tsv"]
+    at_rich = clusters[clusters["map"] == "umap"].sort_values("gc_mean")["cluster"].iloc[0]
+    alike = points[(points["gc"] <= 1 / 5) & ~points["kmer"].isin(PREDICTIVE_KMERS)]
+    share = (alike["cluster"] == at_rich).mean()
+    control = f"so do {share:.0%} of the {len(alike):,} other words with at most one G or C"
+    return Meaning(control, "explained by their letters" if share > 0.95 else "more than their letters")
+
+
+def _nothing(text: str) -> Callable[[Files], Meaning]:
+    return lambda results: Meaning("", text)
+
+
+def _intersections(results: Files) -> Meaning:
+    table = results["audit/intersections.tsv"].set_index("variant")
+    merged = table.loc["merged"]
+    control = f"each locus once: {int(merged['observed']):,} pairs of {int(merged['n_regions']):,} merged regions"
+    return Meaning(control, "counts one locus as often as it was called")
+
+
+def _depletion(results: Files) -> Meaning:
+    table = results["audit/intersections.tsv"]
+    shown = table[table["variant"].isin(["clear_of_gaps", "rotated", "gc_matched_merged"])]
+    control = "; ".join(f"{row.variant.replace('_', ' ')} {row.ratio:.2f} times ({row.low:.2f} to {row.high:.2f}), "
+                        f"p = {row.p:.2g}" for row in shown.itertuples())  # fmt: skip
+    changed = table.loc[table["conclusion"] != "fewer genes", "variant"].tolist()
+    if changed:
+        names = ", ".join(name.replace("_", " ") for name in changed)
+        return Meaning(control, f"depends on the control: no depletion shown under {names}")
+    return Meaning(control, f"holds under all {len(table)} ways of drawing, "
+                   f"{table['ratio'].min():.2f} to {table['ratio'].max():.2f} times")  # fmt: skip
+
+
+MEANINGS: Mapping[str, Callable[[Files], Meaning]] = {
+    "regions": _regions,
+    "lengths": _nothing("lengths of calls, not of what was inherited: calls of one place are cut and merged"),
+    "top_kmers": _top_kmers,
+    "network": _accuracy("network"),
+    "network_better": _network_better,
+    "forest": _accuracy("forest"),
+    "forest_one_sided": _one_sided,
+    "predictive_kmers": _predictive,
+    "genes": _genes,
+    "kmer_clusters": _clusters,
+    "four_at_rich": _four,
+    "gc": _nothing("a property of genes; nothing to control"),
+    "gc_higher": _nothing("a property of genes; nothing to control"),
+    "intersections": _intersections,
+    "depletion": _depletion,
+}
+"""By the name of the claim."""

@@ -1,0 +1,260 @@
+"""The figures of a run, drawn from saved results: the article's eleven, and the audit's.
+
+Every `plot_...` function takes tables as a run saves them and returns a matplotlib `Figure`, 90 or 180 mm
+wide (one or two columns of a journal).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from neanderthal_nlp.errors import InputError
+from neanderthal_nlp.figures.article import (
+    plot_confusion,
+    plot_embedding,
+    plot_gc_content,
+    plot_gene_lists,
+    plot_importances,
+    plot_intersections,
+    plot_region_lengths,
+    plot_top_kmers,
+    plot_training_curve,
+)
+from neanderthal_nlp.figures.audit import (
+    plot_gene_audit,
+    plot_intersection_audit,
+    plot_leak_ladder,
+    plot_leaks,
+    plot_matching,
+    plot_null_genome,
+)
+from neanderthal_nlp.figures.style import (
+    DEPLETED,
+    DPI,
+    INTROGRESSED,
+    ONE_COLUMN,
+    PREDICTIVE,
+    TWO_COLUMNS,
+    styled,
+)
+from neanderthal_nlp.files import read_json, read_table, replacing
+from neanderthal_nlp.intervals import read_bed
+
+__all__ = [
+    "ARTICLE",
+    "AUDIT",
+    "DEPLETED",
+    "DPI",
+    "FIGURES",
+    "INTROGRESSED",
+    "ONE_COLUMN",
+    "PREDICTIVE",
+    "TWO_COLUMNS",
+    "Recipe",
+    "draw_figures",
+    "plot_confusion",
+    "plot_embedding",
+    "plot_gc_content",
+    "plot_gene_audit",
+    "plot_gene_lists",
+    "plot_importances",
+    "plot_intersection_audit",
+    "plot_intersections",
+    "plot_leak_ladder",
+    "plot_leaks",
+    "plot_matching",
+    "plot_null_genome",
+    "plot_region_lengths",
+    "plot_top_kmers",
+    "plot_training_curve",
+]
+
+
+class Recipe(NamedTuple):
+    """How a figure comes about: the results file behind each argument, and the function that draws it."""
+
+    inputs: Mapping[str, str]
+    plot: Callable[..., Figure]
+
+
+class _Result(NamedTuple):
+    """The stage that writes a results file, and what is drawn of it: columns of a table, keys of a JSON."""
+
+    stage: str
+    columns: Mapping[str, Any]
+
+
+_MAPS = {"points": "embeddings.tsv", "clusters": "clusters.tsv"}
+ARTICLE: Mapping[str, Recipe] = {
+    "01_region_lengths": Recipe({"regions": "introgressed.bed", "summary": "regions.json"}, plot_region_lengths),
+    "02_top_kmers": Recipe({"top": "top_kmers.tsv", "windows": "windows.tsv"}, plot_top_kmers),
+    "03_training_curve": Recipe({"history": "history.tsv"}, plot_training_curve),
+    "04_confusion_network": Recipe(
+        {"evaluation": "evaluation.tsv"}, partial(plot_confusion, model="network", name="Neural network")
+    ),
+    "05_confusion_forest": Recipe(
+        {"evaluation": "evaluation.tsv"}, partial(plot_confusion, model="forest", name="Random forest")
+    ),
+    "06_importances": Recipe({"importances": "importances.tsv"}, plot_importances),
+    "07_gene_lists": Recipe({"genes": "genes.tsv"}, plot_gene_lists),
+    "08_umap": Recipe(_MAPS, partial(plot_embedding, method="umap", name="UMAP")),
+    "09_tsne": Recipe(_MAPS, partial(plot_embedding, method="tsne", name="t-SNE")),
+    "10_gc_content": Recipe({"gc": "gc.tsv", "summary": "intersections.json"}, plot_gc_content),
+    "11_intersections": Recipe({"test": "intersections.json"}, plot_intersections),
+}
+"""The article's figures by file name, in its order."""
+AUDIT: Mapping[str, Recipe] = {
+    "12_leak_ladder": Recipe({"ladder": "audit/ladder.tsv"}, plot_leak_ladder),
+    "13_null_genome": Recipe({"ladder": "audit/ladder.tsv", "null": "audit/null.tsv"}, plot_null_genome),
+    "14_leaks": Recipe({"leaks": "audit/leak.json"}, plot_leaks),
+    "15_gene_audit": Recipe({"flags": "audit/gene_flags.tsv", "genes": "audit/genes.tsv"}, plot_gene_audit),
+    "16_intersection_audit": Recipe({"table": "audit/intersections.tsv"}, plot_intersection_audit),
+    "17_matching": Recipe(
+        {"balance": "audit/matched/balance.tsv", "summary": "audit/matched/match.json"}, plot_matching
+    ),
+}
+"""The audit's figures by file name."""
+FIGURES: Mapping[str, Recipe] = {**ARTICLE, **AUDIT}
+"""All figures of a run."""
+
+_LADDER = {"rung": str, "model": str, "metric": str, "value": float, "low": float, "high": float}
+_RESULTS = {
+    "introgressed.bed": _Result("regions", {}),
+    "regions.json": _Result(
+        "regions", dict.fromkeys(("n_introgressed", "length_min", "length_mean", "length_max"), float)
+    ),
+    "windows.tsv": _Result("windows", {"label": int}),
+    "top_kmers.tsv": _Result("kmers", {"label": str, "rank": int, "kmer": str, "count": int}),
+    "history.tsv": _Result("network", {"epoch": int, "binary_accuracy": float, "val_binary_accuracy": float}),
+    "evaluation.tsv": _Result(
+        "evaluation",
+        {"model": str, "protocol": str, "metric": str, "value": float, "low": float, "high": float},
+    ),
+    "importances.tsv": _Result(
+        "forest",
+        {"kmer": str, "importance": float, "std": float, "permutation": float, "permutation_std": float},
+    ),
+    "genes.tsv": _Result("genes", {"Gene": str, "Gene_Symbol": str, "Predict": float, "Prob_1": float}),
+    "embeddings.tsv": _Result(
+        "embeddings",
+        {"kmer": str, "cluster": int} | dict.fromkeys(("gc", "umap_1", "umap_2", "tsne_1", "tsne_2"), float),
+    ),
+    "clusters.tsv": _Result(
+        "embeddings",
+        {"map": str, "predictive_kmers": str}
+        | dict.fromkeys(("cluster", "n_kmers", "n_clusters_by_silhouette", "n_cpg"), int)
+        | dict.fromkeys(("gc_mean", "gc_low", "gc_high", "silhouette"), float),
+    ),
+    "gc.tsv": _Result("intersections", {"kind": str, "gc": float}),
+    "intersections.json": _Result(
+        "intersections",
+        {"draws": list, "p_article": str}
+        | dict.fromkeys(("observed", "n_draws", "n_at_or_below", "p", "gc_genes", "gc_genome"), float),
+    ),
+    "audit/ladder.tsv": _Result("audit ladder", _LADDER),
+    "audit/null.tsv": _Result("audit ladder", _LADDER),
+    "audit/leak.json": _Result("audit ladder", {"protocols": dict}),
+    "audit/gene_flags.tsv": _Result(
+        "audit genes",
+        {"table": str, "unit": str, "flag": str, "n_predicted": int, "n_all": int}
+        | dict.fromkeys(("share_predicted", "share_all", "odds_ratio", "low", "high"), float),
+    ),
+    "audit/genes.tsv": _Result(
+        "audit genes", {"Prob_1": float, "prob_oof": float, "in_window": bool, "in_depleted_window": bool}
+    ),
+    "audit/intersections.tsv": _Result(
+        "audit intersections",
+        {"variant": str, "description": str, "n_draws": int, "conclusion": str}
+        | dict.fromkeys(("ratio", "low", "high", "p"), float),
+    ),
+    "audit/matched/balance.tsv": _Result(
+        "audit match", {"covariate": str, "smd_before": float, "smd_after": float, "tolerance": float}
+    ),
+    "audit/matched/match.json": _Result("audit match", {"n_matched": int, "n_unmatched": int}),
+}
+"""What figures are drawn from, by its place below the results."""
+
+
+def _load(results: Path, name: str) -> Any:
+    """Load one results file: an interval frame, a table or a mapping."""
+    result, path = _RESULTS[name], results / name
+    if not path.exists():
+        raise InputError(f"{path}: not found (expected the results file that stage {result.stage!r} writes)")
+    if path.suffix == ".bed":
+        return read_bed(path)
+    if path.suffix == ".tsv":
+        return read_table(path, result.columns)
+    value = read_json(path)
+    missing = [key for key in result.columns if key not in value]
+    if missing:
+        raise InputError(f"{path}: no {', '.join(missing)} (found {', '.join(value)})")
+    return value
+
+
+def _stamp(figure: Figure, note: str) -> None:
+    """Print a note small in the lower right corner, in a strip of its own."""
+    strip = 3 / (25.4 * figure.get_figheight())
+    figure.set_layout_engine(ConstrainedLayoutEngine(rect=(0, strip, 1, 1 - strip)))
+    figure.text(0.995, 0.005, note, ha="right", va="bottom", fontsize=5.5, color="0.4")
+
+
+def _settle(figure: Figure) -> None:
+    """Carry out the layout and round it: the last digits of the solver change from process to process."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        left, bottom, width, height = np.round(axes.get_position().bounds, 6)
+        axes.set_position((left, bottom, width, height))
+    for text in figure.texts:
+        x, y = text.get_position()
+        text.set_position((round(x, 6), round(y, 6)))
+
+
+@styled
+def draw_figures(results: str | Path, directory: str | Path) -> list[Path]:
+    """Draw every figure of the article from the results of a run, and of the audit what was run of it.
+
+    Parameters
+    ----------
+    results : path-like
+        Folder of the results files.
+    directory : path-like
+        Folder of the figures, made if need be.
+        Figures of synthetic data say so in a corner.
+
+    Returns
+    -------
+    list of Path
+        PNG (200 dpi) and SVG of each figure. The same results give the same bytes.
+
+    Raises
+    ------
+    InputError
+        A results file of the article's stages is missing, or a file is not what its stage writes; nothing is drawn
+        then.
+    """
+    results, directory = Path(results), Path(directory)
+    audit = {name for recipe in AUDIT.values() for name in recipe.inputs.values()}
+    loaded = {name: _load(results, name) for name in _RESULTS if name not in audit or (results / name).exists()}
+    note = "synthetic demo data" if loaded["regions.json"].get("synthetic") else ""
+    paths = []
+    for name, recipe in FIGURES.items():
+        if not loaded.keys() >= set(recipe.inputs.values()):
+            continue
+        figure = recipe.plot(**{argument: loaded[file] for argument, file in recipe.inputs.items()})
+        if note:
+            _stamp(figure, note)
+        _settle(figure)
+        for suffix, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
+            path = directory / f"{name}.{suffix}"
+            with replacing(path) as part:
+                figure.savefig(part, format=suffix, dpi=DPI, metadata=metadata)
+            paths.append(path)
+    return paths
