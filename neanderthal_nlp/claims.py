@@ -18,7 +18,7 @@ from scipy.stats import binomtest
 
 from neanderthal_nlp.audit.meaning import read_meaning
 from neanderthal_nlp.evaluation import Interval
-from neanderthal_nlp.files import read_json, read_table
+from neanderthal_nlp.files import markdown_table, read_json, read_table
 from neanderthal_nlp.parameters import LINEAR_MODELS, N_INTROGRESSED, PREDICTIVE_KMERS
 
 REPRODUCED, DIFFERS, NOT_TESTABLE = "reproduced", "differs", "not testable on this input"
@@ -353,5 +353,4 @@ def to_markdown(table: pd.DataFrame) -> str:
     """A ledger as a Markdown table: section, claim, published, reproduced, what it means, control."""
     columns = {"section": "§", "sentence": "claim", "published": "published", "reproduced": "reproduced",
                "meaning": "what it means", "control": "control"}  # fmt: skip
-    rows = [list(columns.values()), ["---"] * len(columns), *table[list(columns)].astype(str).to_numpy().tolist()]
-    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |\n" for row in rows)
+    return markdown_table(table[list(columns)].rename(columns=columns))

@@ -94,6 +94,12 @@ def write_table(frame: pd.DataFrame, path: str | Path) -> None:
         frame.to_csv(part, sep="\t", index=False, float_format="%.9g", lineterminator="\n")
 
 
+def markdown_table(frame: pd.DataFrame) -> str:
+    """A frame as a Markdown table, its cells as text."""
+    rows = [list(frame.columns), ["---"] * frame.shape[1], *frame.astype(str).to_numpy().tolist()]
+    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |\n" for row in rows)
+
+
 def write_bed(frame: pd.DataFrame, path: str | Path) -> None:
     """Write the columns of a frame, `chrom, start, end` first, as BED without a header."""
     with replacing(path) as part:

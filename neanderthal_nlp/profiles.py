@@ -21,7 +21,12 @@ _RANGES = {
     "audit_draws": (1, _MANY), "null_order": (0, 5),
 }  # fmt: skip
 _OPTIONAL = {"assembly", "chromsizes", "gaps", "split_file", "published_genes", "word2vec_windows", *INPUTS}
-_CHOICES = {"unplaced": ("error", "drop"), "protocol": PROTOCOLS, "synthetic": (True, False), "as_published": (True, False)}
+_CHOICES = {
+    "unplaced": ("error", "drop"),
+    "protocol": PROTOCOLS,
+    "synthetic": (True, False),
+    "as_published": (True, False),
+}
 
 
 def read_profile(name: str, settings: Sequence[str] = ()) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def write_results(folder, *, synthetic=False, n_introgressed=83_601, n_windows=1
 def ladder(rungs, width=0.01):
     """One accuracy a rung, the same for every model and either class."""
     names = [*MODELS, "exact_window"]
-    metrics = ("accuracy", "sensitivity", "specificity")
+    metrics = ("accuracy", "auroc", "sensitivity", "specificity")
     rows = [(rung, model, metric, value, value - width, value + width)
             for rung, value in rungs.items() for model in names for metric in metrics]  # fmt: skip
     return pd.DataFrame(rows, columns=["rung", "model", "metric", "value", "low", "high"])
@@ -228,7 +228,7 @@ def test_a_number_may_be_reproduced_and_explained_by_overlap(tmp_path):
     write_results(tmp_path)
     found = meanings(tmp_path)
     assert found.loc["forest", "meaning"].startswith("reproduced; explained by overlap: at chance")
-    assert "50.5% (49.5% to 51.5%)" in found.loc["forest", "control"]  # other chromosomes
+    assert "other chromosomes 50.5% (49.5% to 51.5%), AUROC 0.51 (0.49 to 0.52)" in found.loc["forest", "control"]
     assert "84.0% (83.0% to 85.0%)" in found.loc["forest", "control"]  # random letters
     assert "83.0%" in found.loc["forest", "control"]  # the rule
     assert found.loc["genes", "meaning"] == "reproduced; explained by overlap: the forest recalls training windows"
@@ -246,9 +246,13 @@ def test_a_number_may_be_reproduced_and_explained_by_overlap(tmp_path):
 def test_an_accuracy_that_other_chromosomes_keep_is_not_explained_away(tmp_path):
     write_results(tmp_path)
     cases = {
-        "60% of what is above chance explained by overlap, the rest": {"article": 0.8, "chromosome": 0.62},
-        "partly explained by overlap: 60%": {"article": 0.8, "chromosome": 0.62, "matched": 0.57},
-        "partly explained by overlap: 0%": {"article": 0.8, "chromosome": 0.8, "matched": 0.8},
+        "and composition: 60% of its AUROC above chance by overlap, the rest": {"article": 0.8, "chromosome": 0.62},
+        "partly explained: 60% of its AUROC above chance by overlap; AUROC 0.57": {
+            "article": 0.8,
+            "chromosome": 0.62,
+            "matched": 0.57,
+        },
+        "partly explained: 0%": {"article": 0.8, "chromosome": 0.8, "matched": 0.8},
         "nothing to explain": {"article": 0.505, "chromosome": 0.5},
     }
     for expected, rungs in cases.items():
@@ -273,3 +277,11 @@ def test_the_opposite_of_every_explanation_can_be_found(tmp_path):
     assert "no depletion shown under rotated" in found["depletion"]
     assert "more than their letters" in found["four_at_rich"]
     assert "not the words with a CpG alone" in found["kmer_clusters"]
+
+
+def test_a_model_that_leans_to_one_class_is_not_at_chance_where_it_ranks_well(tmp_path):
+    write_results(tmp_path)
+    table = ladder({"article": 0.9, "chromosome": 0.5, "matched": 0.5})
+    table.loc[table["metric"] == "auroc", ["value", "low", "high"]] = [0.85, 0.8, 0.9]
+    write_table(table, tmp_path / "audit/ladder.tsv")
+    assert "partly explained: 0%" in meanings(tmp_path).loc["forest", "meaning"]

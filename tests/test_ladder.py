@@ -77,7 +77,7 @@ def test_groups_score_the_models_that_they_name(tmp_path):
         assert tuple(found) == names
         again = ladder.score_group(group, windows, counts, parts, directory=tmp_path / "b", epochs=2, trees=5, seed=1)
         for name in names:
-            np.testing.assert_allclose(found[name].values, again[name].values, rtol=1e-5)
+            np.testing.assert_allclose(found[name].score, again[name].score, rtol=1e-5)
     assert [*MODELS, *CONTROLS] == [name for names in GROUPS.values() for name in names]
 
 
@@ -116,6 +116,12 @@ def test_scores_are_measured_model_by_model_over_clusters():
     assert set(rung["rung"]) == {"cluster"}
     assert (rung[rung["metric"] == "n_train"]["value"] == 7).all()
     assert len(rung[rung["model"] == "forest"]) == rung["metric"].nunique()
+    both = pd.concat([rung, rung[rung["model"] == "forest"].assign(rung="matched")])
+    shown = ladder.summarise_ladder(both, metric="auroc")
+    assert shown["model"].tolist() == ["forest", "linear svm", "naive bayes"]
+    assert list(shown.columns) == ["model", "cluster", "matched"]
+    area = found["forest"].auroc
+    assert shown["matched"].tolist() == [f"{area.value:.2f} ({area.low:.2f} to {area.high:.2f})", "", ""]
 
 
 # The demo's dials ---------------------------------------------------------------------------------------------
@@ -123,7 +129,7 @@ def test_scores_are_measured_model_by_model_over_clusters():
 
 @pytest.fixture(scope="module")
 def climb(tmp_path_factory):
-    """Accuracy of every model and control on every rung for a setting of the demo's dials."""
+    """AUROC of every model and control on every rung for a setting of the demo's dials."""
 
     def measure(*, composition, overlap, n_regions, groups=("forest", "controls")):
         folder = tmp_path_factory.mktemp("dials")
@@ -150,7 +156,7 @@ def climb(tmp_path_factory):
                                             "label": windows["label"].to_numpy()[parts.test]})
                               for model, (values, limit) in scored.items()])  # fmt: skip
             evaluations = ladder.evaluate_scores(rows, windows, n_bootstrap=300, seed=1)
-            found[name] = {model: result.accuracy for model, result in evaluations.items()}
+            found[name] = {model: result.auroc for model, result in evaluations.items()}
         return found
 
     return measure
@@ -159,8 +165,8 @@ def climb(tmp_path_factory):
 def test_with_both_dials_at_zero_there_is_nothing_on_any_rung(climb):
     found = climb(composition=0, overlap=0, n_regions=200, groups=("forest", "linear"))
     for rung in ("distinct", "cluster", "chromosome", "matched"):
-        for model, accuracy in found[rung].items():
-            assert accuracy.low <= 0.5 <= accuracy.high, (rung, model, accuracy)
+        for model, area in found[rung].items():
+            assert area.low <= 0.5 <= area.high, (rung, model, area)
 
 
 def test_the_planted_leak_alone_is_gone_without_overlap(climb):

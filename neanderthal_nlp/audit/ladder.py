@@ -20,7 +20,7 @@ from neanderthal_nlp.evaluation import Evaluation, evaluate
 from neanderthal_nlp.forest import fit_forest
 from neanderthal_nlp.kmers import vocabulary
 from neanderthal_nlp.linear import THRESHOLDS, fit_linear, scores
-from neanderthal_nlp.parameters import EPOCHS, N_ESTIMATORS, RULES
+from neanderthal_nlp.parameters import CONTROLS, EPOCHS, MODELS, N_ESTIMATORS, RULES
 from neanderthal_nlp.splits import Split
 
 NO_PROBABILITY = frozenset({"linear_svm"})
@@ -189,3 +189,23 @@ def tabulate_rung(rung: str, evaluations: dict[str, Evaluation], *, n_train: int
         size = pd.DataFrame([("n_train", float(n_train), np.nan, np.nan)], columns=["metric", "value", "low", "high"])
         tables.append(pd.concat([found.to_frame(), size]).assign(rung=rung, model=model))
     return pd.concat(tables, ignore_index=True)[["rung", "model", "metric", "value", "low", "high"]]
+
+
+def summarise_ladder(table: pd.DataFrame, *, metric: str = "accuracy") -> pd.DataFrame:
+    """One row a model, one column a rung: a metric with its interval, as text; models and rungs in their order.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Rows of `tabulate_rung`.
+    metric : str
+        Accuracy and other shares are shown in percent, areas and correlations as they are.
+    """
+    style = "{:.2f} ({:.2f} to {:.2f})" if metric in ("auroc", "auprc", "mcc", "brier") else "{:.1%} ({:.1%} to {:.1%})"
+    rows = table[table["metric"] == metric]
+    text = [style.format(*row) for row in rows[["value", "low", "high"]].itertuples(index=False)]
+    cells = rows.assign(text=text).pivot_table(index="model", columns="rung", values="text", aggfunc="first")
+    models = [name for name in (*MODELS, *CONTROLS) if name in cells.index]
+    wide = cells.loc[models, rows["rung"].unique()].fillna("")
+    wide.index = [name.replace("_", " ") for name in models]
+    return wide.rename_axis(index="model", columns=None).reset_index()

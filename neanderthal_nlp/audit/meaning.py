@@ -67,36 +67,46 @@ def _percent(found: Interval) -> str:
 
 
 def explain(article: Interval, chromosome: Interval, matched: Interval) -> str:
-    """Say what explains an accuracy under the article's split.
+    """Say what explains that a model tells the classes apart under the article's split.
+
+    Areas under the curve are compared, not accuracies: a model that leans towards one class on chromosomes that are new
+    to it may have an accuracy of one half and still rank windows well.
 
     Parameters
     ----------
     article, chromosome, matched : Interval
-        Accuracy under the article's split, with whole chromosomes held out, and so on regions of matched composition;
-        the classes have one size, so that chance is one half.
+        AUROC under the article's split, with whole chromosomes held out, and so on regions of matched composition.
     """
     if article.low <= CHANCE:
         return "nothing to explain: at chance"
     if chromosome.low <= CHANCE:
         return "explained by overlap: at chance on chromosomes that it was not trained on"
-    share = (article.value - chromosome.value) / (article.value - CHANCE)
-    overlap = f"{max(share, 0):.0%} of what is above chance explained by overlap"
+    share = max((article.value - chromosome.value) / (article.value - CHANCE), 0)
+    overlap = f"{share:.0%} of its AUROC above chance by overlap"
     if matched.low <= CHANCE:
         return f"explained by overlap and composition: {overlap}, the rest by GC content and repeats"
-    return f"partly explained by overlap: {overlap}; {matched.value:.1%} is left at equal GC content and repeats"
+    return f"partly explained: {overlap}; AUROC {matched.value:.2f} is left at equal GC content and repeats"
 
 
 def _accuracy(model: str) -> Callable[[Files], Meaning]:
     def meaning(results: Files) -> Meaning:
-        article, chromosome, matched = (_rung(results, rung, model) for rung in ("article", "chromosome", "matched"))
-        null = _rung(results, "article", model, table="null")
-        rule = _rung(results, "article", "exact_window")
-        control = (f"other chromosomes {_percent(chromosome)}, at equal composition {_percent(matched)}; "
+        areas = [_rung(results, rung, model, "auroc") for rung in ("article", "chromosome", "matched")]
+        null, rule = _rung(results, "article", model, table="null"), _rung(results, "article", "exact_window")
+        other = _percent(_rung(results, "chromosome", model))
+        control = (f"other chromosomes {other}, AUROC {_area(areas[1])}, at equal composition {_area(areas[2])}; "
                    f"random letters, article split {_percent(null)}; a rule that only remembers windows "
                    f"{rule.value:.1%}")  # fmt: skip
-        return Meaning(control, explain(article, chromosome, matched))
+        return Meaning(control, explain(*areas))
 
     return meaning
+
+
+def _area(found: Interval) -> str:
+    return f"{found.value:.2f} ({found.low:.2f} to {found.high:.2f})"
+
+
+def _at_chance(results: Files, rung: str, model: str) -> bool:
+    return _rung(results, rung, model, "auroc").low <= CHANCE
 
 
 def _regions(results: Files) -> Meaning:
@@ -125,7 +135,7 @@ def _network_better(results: Files) -> Meaning:
         lead[rung] = (_rung(results, rung, "network"), NAMES[best], others[best])
     network, best, linear = lead["chromosome"]
     control = f"other chromosomes: network {_percent(network)}, {best} {_percent(linear)}"
-    if network.low <= CHANCE:
+    if _at_chance(results, "chromosome", "network"):
         return Meaning(control, "no order of models to speak of: without overlap the network is at chance")
     held = network.low > linear.value
     return Meaning(control, "the lead holds on other chromosomes" if held
@@ -135,8 +145,7 @@ def _network_better(results: Files) -> Meaning:
 def _one_sided(results: Files) -> Meaning:
     sides = [_rung(results, "chromosome", "forest", metric) for metric in ("specificity", "sensitivity")]
     control = f"other chromosomes: depleted {_percent(sides[0])}, introgressed {_percent(sides[1])}"
-    accuracy = _rung(results, "chromosome", "forest")
-    if accuracy.low <= CHANCE:
+    if _at_chance(results, "chromosome", "forest"):
         return Meaning(control, "a property of what the forest remembers: without overlap it tells the classes no "
                        "better than chance")  # fmt: skip
     apart = sides[0].low > sides[1].high or sides[1].low > sides[0].high
@@ -145,11 +154,11 @@ def _one_sided(results: Files) -> Meaning:
 
 
 def _predictive(results: Files) -> Meaning:
-    chromosome, matched = (_rung(results, rung, "forest") for rung in ("chromosome", "matched"))
-    control = f"forest on other chromosomes {_percent(chromosome)}, at equal composition {_percent(matched)}"
-    if chromosome.low <= CHANCE:
+    chromosome, matched = (_rung(results, rung, "forest", "auroc") for rung in ("chromosome", "matched"))
+    control = f"forest on other chromosomes AUROC {_area(chromosome)}, at equal composition {_area(matched)}"
+    if _at_chance(results, "chromosome", "forest"):
         text = "importances of a forest that remembers: they say what tells windows apart, not what tells ancestry"
-    elif matched.low <= CHANCE:
+    elif _at_chance(results, "matched", "forest"):
         text = "importances of a forest that reads composition, not ancestry"
     else:
         text = "importances of a forest that predicts other chromosomes; what they stand for stays open"

@@ -457,7 +457,7 @@ def intersections(
 def figures(
     directory: Directory,
 ) -> None:
-    """Draw the article's figures from saved results, as PNG and SVG."""
+    """Draw the figures of the article and of the audit from saved results, as PNG and SVG."""
     from neanderthal_nlp.figures import draw_figures
 
     stage = Stage("figures", directory)
@@ -478,3 +478,15 @@ def claims(directory: Directory) -> None:
     with replacing(stage.results / "claims.md") as part:
         part.write_text(to_markdown(table), encoding="utf-8")
     stage.say(", ".join(f"{number} {verdict}" for verdict, number in table["verdict"].value_counts().items()))
+
+
+@app.command()
+def report(directory: Directory) -> None:
+    """Write one self-contained HTML page of the run: ledger, audit and figures."""
+    from neanderthal_nlp.report import load_run, render_report
+
+    stage = Stage("report", directory)
+    page = render_report(load_run(directory))
+    with replacing(directory / "report.html") as part:
+        part.write_text(page, encoding="utf-8")
+    stage.say(f"{directory / 'report.html'}: {len(page.encode('utf-8')) / 1e6:.1f} MB")

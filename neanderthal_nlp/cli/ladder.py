@@ -23,7 +23,7 @@ from neanderthal_nlp.cli.stage import (
     predictions,
     read_gaps,
 )
-from neanderthal_nlp.files import read_table, write_json, write_table
+from neanderthal_nlp.files import markdown_table, read_table, replacing, write_json, write_table
 
 app = typer.Typer()
 
@@ -200,5 +200,10 @@ def ladder(
                       f"({result.accuracy.low:.1%} to {result.accuracy.high:.1%})")  # fmt: skip
     for name, rows in tables.items():
         if rows:
-            write_table(pd.concat(rows, ignore_index=True), audit / f"{name}.tsv")
+            table = pd.concat(rows, ignore_index=True)
+            write_table(table, audit / f"{name}.tsv")
+            with replacing(audit / f"{name}.md") as part:
+                part.write_text("\n".join(f"{metric.capitalize() if metric == 'accuracy' else metric.upper()}\n\n"
+                                          + markdown_table(rungs.summarise_ladder(table, metric=metric))
+                                          for metric in ("accuracy", "auroc")), encoding="utf-8")  # fmt: skip
     write_json({**leaks.get("article", {}), "protocols": leaks}, audit / "leak.json")
