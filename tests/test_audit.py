@@ -13,6 +13,7 @@ from sklearn.model_selection import train_test_split
 
 from neanderthal_nlp.audit import leak_report
 from neanderthal_nlp.errors import InputError
+from neanderthal_nlp.files import write_table
 from neanderthal_nlp.intervals import read_bed
 
 
@@ -96,6 +97,43 @@ def test_tables_that_are_no_partners():
         leak_report(one, two, protocol="article")
     with pytest.raises(InputError, match="no pair is left"):
         leak_report(one, one, protocol="article", gaps=one)
+
+
+def leaks(folder, *options):
+    """The command on a few regions of two chromosomes."""
+    start = np.arange(40) * 1000
+    regions = pd.DataFrame({"chrom": np.repeat(["chr1", "chr2"], 20), "start": start, "end": start + 700})
+    partners = regions.assign(start=start + 10**6, end=start + 10**6 + 700)
+    files = {"introgressed": regions, "depleted": partners}
+    words = []
+    for name, table in files.items():
+        table.to_csv(folder / f"{name}.bed", sep="\t", header=False, index=False)
+        words += [f"--{name}", str(folder / f"{name}.bed")]
+    out = folder / "leak.json"
+    command = [sys.executable, "-m", "neanderthal_nlp.cli", "audit", "leaks", *words, "--json", str(out), *options]
+    return subprocess.run(command, capture_output=True, text=True, check=False), out
+
+
+def test_the_command_takes_a_split_by_name_or_from_a_file(tmp_path):
+    result, out = leaks(tmp_path, "--protocol", "chromosome")
+    assert result.returncode == 0, result.stderr
+    found = json.loads(out.read_text())
+    assert found["test_share_region_overlap"] == 0
+    assert set(found["rule_accuracy"].values()) == {0.5}
+    start = np.arange(40) * 1000
+    windows = pd.DataFrame({"chrom": np.tile(np.repeat(["chr1", "chr2"], 20), 2),
+                            "start": np.concatenate([start, start + 10**6])})  # fmt: skip
+    manifest = windows.assign(end=windows["start"] + 700, label=np.repeat([1, 0], 40), side="train")
+    manifest.loc[[0, 1, 40], "side"] = "test"
+    write_table(manifest, tmp_path / "split.tsv")
+    result, out = leaks(tmp_path, "--split-file", str(tmp_path / "split.tsv"))
+    assert result.returncode == 0, result.stderr
+    assert json.loads(out.read_text())["n_test_introgressed"] == 2
+    for options, message in (("--protocol", "lucky"), "expected one of"), (("--split-file", "/nowhere"), "/nowhere"):
+        result, out = leaks(tmp_path, *options)
+        assert result.returncode == 2
+        assert message in result.stderr
+        assert result.stderr.count("\n") == 1
 
 
 def test_the_command_on_the_published_draw(data, tmp_path):

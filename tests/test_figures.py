@@ -16,7 +16,8 @@ from matplotlib.text import Text
 
 from neanderthal_nlp import figures
 from neanderthal_nlp.errors import InputError
-from neanderthal_nlp.figures import FIGURES, draw_figures
+from neanderthal_nlp.figures import ARTICLE as FIGURES
+from neanderthal_nlp.figures import draw_figures
 from neanderthal_nlp.files import write_bed, write_json, write_table
 from neanderthal_nlp.parameters import PREDICTIVE_KMERS
 

@@ -28,22 +28,22 @@ def leaks(
     depleted: Annotated[Path, typer.Option(help="Depleted regions, BED; row by row the partners.")],
     json: Annotated[Path, typer.Option(help="Where to write the report.")],
     gaps: Annotated[Path | None, typer.Option(help="BED; pairs that touch one of these are left out.")] = None,
-    protocol: Annotated[str, typer.Option(help="Split: article.")] = "article",
+    protocol: Annotated[str, typer.Option(help="Split: article, distinct, cluster or chromosome.")] = "article",
+    split_file: Annotated[Path | None, typer.Option(help="Manifest of a split to use instead.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the split.")] = parameters.SPLIT_SEED,
 ) -> None:
     """Tell from coordinates alone how much of the test set the training set has seen."""
-    from neanderthal_nlp.audit import leak_report
-    from neanderthal_nlp.intervals import match_naming, read_bed
+    from neanderthal_nlp.audit.leaks import measure_leaks
+    from neanderthal_nlp.splits import read_split, split
 
     start = time.perf_counter()
-    frames = {"introgressed": read_bed(introgressed), "depleted": read_bed(depleted)}
-    names = dict.fromkeys(frames["introgressed"]["chrom"], 0)
-    blocks = None if gaps is None else match_naming(read_bed(gaps), names)
+    windows = _read_windows(introgressed, depleted, gaps)
     with about(introgressed):
-        report = leak_report(frames["introgressed"], match_naming(frames["depleted"], names), protocol=protocol,
-                             seed=seed, gaps=blocks)  # fmt: skip
-    inputs = {"introgressed": introgressed, "depleted": depleted, **({"gaps": gaps} if gaps else {})}
-    settings = {"protocol": protocol, "seed": seed}
+        parts = read_split(split_file, windows) if split_file else split(windows, protocol=protocol, seed=seed)
+        report = measure_leaks(windows, parts)
+    inputs = {"introgressed": introgressed, "depleted": depleted, **({"gaps": gaps} if gaps else {}),
+              **({"split": split_file} if split_file else {})}  # fmt: skip
+    settings = {"protocol": "given" if split_file else protocol, "seed": seed}
     record = {**report._asdict(), "rule_accuracy": report.rule_accuracy._asdict()}
     write_json({**record, **provenance(inputs, settings, time.perf_counter() - start)}, json)
     say("audit", f"{report.n_pairs:,} pairs, {report.n_distinct_starts:,} distinct starts, "
@@ -54,6 +54,18 @@ def leaks(
     rules = report.rule_accuracy
     say("audit", f"accuracy without learning: seen this window {rules.exact_window:.1%}, overlaps an introgressed "
                  f"training window {rules.window_overlap:.1%}, region {rules.region_overlap:.1%}")  # fmt: skip
+
+
+def _read_windows(introgressed: Path, depleted: Path, gaps: Path | None) -> pd.DataFrame:
+    """Windows of pairs of regions in two files, clear of gaps."""
+    from neanderthal_nlp.audit.leaks import windows_of_pairs
+    from neanderthal_nlp.intervals import match_naming, read_bed
+
+    regions = read_bed(introgressed)
+    names = dict.fromkeys(regions["chrom"], 0)
+    blocks = None if gaps is None else match_naming(read_bed(gaps), names)
+    with about(introgressed):
+        return windows_of_pairs(regions, match_naming(read_bed(depleted), names), gaps=blocks)
 
 
 @app.command()
@@ -79,7 +91,7 @@ def genes(
     from neanderthal_nlp.audit.out_of_fold import score_out_of_fold
     from neanderthal_nlp.genome import open_genome
 
-    stage = Stage("audit", directory)
+    stage = Stage("audit genes", directory)
     windows = sequences.read_windows(stage.results / "windows.tsv")
     train = windows.iloc[evaluation.read_split(stage.results / "split.tsv", windows).train]
     table = read_table(stage.results / "genes.tsv", gene_table.GENE_COLUMNS)
@@ -131,16 +143,11 @@ def published_genes(
 ) -> None:
     """Tell from coordinates alone which published predictions are of letters that the forest was trained on."""
     from neanderthal_nlp.audit import gene_table
-    from neanderthal_nlp.audit.leaks import windows_of_pairs
     from neanderthal_nlp.evaluation import split
-    from neanderthal_nlp.intervals import match_naming, read_bed
 
     start = time.perf_counter()
-    regions = read_bed(introgressed)
-    names = dict.fromkeys(regions["chrom"], 0)
-    blocks = None if gaps is None else match_naming(read_bed(gaps), names)
+    windows = _read_windows(introgressed, depleted, gaps)
     with about(introgressed):
-        windows = windows_of_pairs(regions, match_naming(read_bed(depleted), names), gaps=blocks)
         train = windows.iloc[split(windows, protocol="article").train]
     summary = gene_table.summarise_genes({"published table": _flag_published(published, train)}, seed=seed)
     inputs = {"introgressed": introgressed, "depleted": depleted, "published": published,
@@ -173,7 +180,7 @@ def intersections(
     from neanderthal_nlp.audit import intersection_audit
     from neanderthal_nlp.genome import open_genome
 
-    stage = Stage("audit", directory)
+    stage = Stage("audit intersections", directory)
     if genome is not None and gc_table is not None:
         raise InputError("--genome, --gc-table: found both, expected one source of GC content")
     files = {
@@ -204,7 +211,7 @@ def intersections(
         bins=bins,
         n_draws=draws,
         rng=seed,
-        report=lambda variant: stage.say(f"intersections, {variant}: {draws:,} draws"),
+        report=lambda variant: stage.say(f"{variant}: {draws:,} draws"),
     )
     changed = list(found.table.loc[found.table["conclusion"] != "fewer genes", "variant"])
     write_table(found.table, stage.results / "audit/intersections.tsv")

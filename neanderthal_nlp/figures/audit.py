@@ -60,6 +60,8 @@ FLAG_NAMES: Mapping[str, str] = {
     "region_only": "in a region, in no window",
 }
 """What is told of a gene; windows and regions are introgressed ones that the model was trained on."""
+COVARIATE_NAMES: Mapping[str, str] = {"length": "length of region", "gc": "GC content", "masked": "share of repeats"}
+"""What windows are matched in."""
 _BLACK, _ORANGE, _SKY, _PURPLE, _GREY = "#000000", "#E69F00", "#56B4E9", "#CC79A7", "0.55"
 _LOOKS = {
     "network": (_BLACK, "o", "-"), "forest": (_PURPLE, "s", "-"), "logistic_regression": (_ORANGE, "^", "-"),
@@ -67,8 +69,10 @@ _LOOKS = {
     "region_overlap": (_BLACK, "o", "--"), "window_overlap": (_PURPLE, "s", "--"), "exact_window": (_ORANGE, "^", "--"),
     "dinucleotides": (_SKY, "D", "-"), "gc": (PREDICTIVE, "v", "-"), "shuffled_labels": (_GREY, "P", "-"),
 }  # fmt: skip
+_CHANCE: dict[str, Any] = {"color": "0.35", "linewidth": 0.9, "linestyle": (0, (1, 1))}
+_RULE: dict[str, Any] = {"color": DEPLETED, "linewidth": 0.9, "linestyle": "--"}
+_LETTERS = {"letters of the run": (_BLACK, _BLACK, 0.16), "random letters": (INTROGRESSED, "white", -0.16)}
 _VERDICT_COLORS = {"fewer genes": DEPLETED, "no difference shown": "0.4", "more genes": INTROGRESSED}
-_COVARIATES = {"length": "length of region", "gc": "GC content", "masked": "share of repeats"}
 
 
 def _accuracies(table: pd.DataFrame, rungs: list[str], names: Mapping[str, str]) -> dict[str, pd.DataFrame]:
@@ -76,10 +80,6 @@ def _accuracies(table: pd.DataFrame, rungs: list[str], names: Mapping[str, str])
     rows = table[table["metric"] == "accuracy"].set_index("rung")
     found = {name: rows[rows["model"] == name].reindex(rungs)[["value", "low", "high"]] for name in names}
     return {name: 100 * part for name, part in found.items() if part["value"].notna().any()}
-
-
-def _known(pair: tuple[float, float]) -> float:
-    return -np.inf if np.isnan(pair[0]) else pair[0]
 
 
 def _chance(table: pd.DataFrame, rung: str) -> tuple[float, int]:
@@ -113,6 +113,17 @@ def _draw_lines(axes: Axes, found: Mapping[str, pd.DataFrame], names: Mapping[st
         axes.text(-0.53, place, names[model], ha="right", va="center", fontsize=6.5)
 
 
+def _draw_chance(axes: Axes, chance: list[tuple[float, int]], found: Mapping[str, pd.DataFrame]) -> None:
+    """Draw what chance gives on each rung, and print the best accuracy above its interval."""
+    for at, (share, _) in enumerate(chance):
+        axes.hlines(share, at - 0.42, at + 0.42, **_CHANCE)
+        points = [part.iloc[at] for part in found.values() if not np.isnan(part["value"].iloc[at])]
+        if points:
+            best = max(points, key=lambda point: point["value"])
+            axes.text(at, np.nanmax(best) + 1.5, f"{best['value']:.1f}", ha="center", fontsize=6.5, weight="bold")
+    axes.text(len(chance) - 0.55, chance[-1][0], "chance", va="center", fontsize=6.5, color="0.35")
+
+
 @styled
 def plot_leak_ladder(ladder: pd.DataFrame) -> Figure:
     """Figure 12: accuracy under splits that leak less and less, and of controls that cannot know about ancestry.
@@ -125,37 +136,53 @@ def plot_leak_ladder(ladder: pd.DataFrame) -> Figure:
     Raises
     ------
     InputError
-        A rung lacks the cells of its confusion matrices.
+        No rung, no model and no control is a known one, or a rung lacks the cells of its confusion matrices.
     """
     rungs = [rung for rung in RUNG_NAMES if (ladder["rung"] == rung).any()]
     chance = [_chance(ladder, rung) for rung in rungs]
-    groups = [(names, found) for names in (MODEL_NAMES, CONTROL_NAMES) if (found := _accuracies(ladder, rungs, names))]
-    titles = {id(MODEL_NAMES): "Models that read all words", id(CONTROL_NAMES): "Controls that cannot know ancestry"}
-    lowest = min(part.min().min() for _, found in groups for part in found.values())
+    groups = [
+        (title, names, found)
+        for title, names in (
+            ("Models that read all words", MODEL_NAMES),
+            ("Controls that cannot know ancestry", CONTROL_NAMES),
+        )
+        if (found := _accuracies(ladder, rungs, names))
+    ]
+    if not groups:
+        raise InputError(f"ladder: found no accuracy, expected one of {', '.join((*MODEL_NAMES, *CONTROL_NAMES))}")
+    lowest = min(part.min().min() for *_, found in groups for part in found.values())
     figure = new_figure(TWO_COLUMNS, 20 + 55 * len(groups))
     panels = figure.subplots(len(groups), 1, sharex=True, squeeze=False)[:, 0]
-    for axes, (names, found) in zip(panels, groups, strict=True):
+    for axes, (title, names, found) in zip(panels, groups, strict=True):
         axes.set_ylim(min(44, np.floor(lowest) - 2), 103)
         axes.grid(axis="y", color="0.9", linewidth=0.5)
-        for at, (share, _) in enumerate(chance):
-            axes.hlines(share, at - 0.42, at + 0.42, color="0.35", linewidth=0.9, linestyle=(0, (1, 1)))
-            best = max(((part["value"].iloc[at], part["high"].iloc[at]) for part in found.values()), key=_known)
-            axes.text(at, np.nanmax(best) + 1.5, f"{best[0]:.1f}", ha="center", fontsize=6.5, weight="bold")
-        axes.text(at + 0.45, share, "chance", va="center", fontsize=6.5, color="0.35")
+        _draw_chance(axes, chance, found)
         _draw_lines(axes, found, names)
         axes.set_ylabel("Test accuracy (%)")
-        axes.set_title(titles[id(names)])
-        axes.set_xlim(-1.8, len(rungs) - 0.2)
+        axes.set_title(title)
     labels = [f"{rung}\n{RUNG_NAMES[rung]}\nn = {n:,}" for rung, (_, n) in zip(rungs, chance, strict=True)]
     panels[-1].set_xticks(range(len(rungs)), labels)
-    add_caption(
-        figure,
-        "Each split takes away one more thing that tells without ancestry. n: test windows. Bold: the best of the "
-        "panel. Vertical lines: 95 % intervals by bootstrap\nover clusters of overlapping regions. Chance: always the "
-        "larger class. The rules learn coordinates only: they call a window introgressed that is, or\noverlaps, an "
-        "introgressed window (or its region) of the training set.",
-    )
+    panels[-1].set_xlim(-1.8, len(rungs) - 0.2)
+    add_caption(figure, _LADDER_CAPTION)
     return figure
+
+
+_LADDER_CAPTION = (
+    "Each split takes away one more thing that tells without ancestry. n: test windows. Bold: the best of the panel. "
+    "Vertical lines: 95 % intervals by bootstrap\nover clusters of overlapping regions. Chance: always the larger "
+    "class. The rules learn coordinates only: they call a window introgressed that is, or\noverlaps, an introgressed "
+    "window (or its region) of the training set."
+)
+
+
+def _draw_letters(axes: Axes, rung: str, known: list[str], tables: Mapping[str, pd.DataFrame]) -> None:
+    """Draw the accuracy of each model, a row each, on every kind of letters."""
+    for label, table in tables.items():
+        color, face, shift = _LETTERS[label]
+        for model, part in _accuracies(table, [rung], MODEL_NAMES).items():
+            y, (value, low, high) = shift - known.index(model), part.iloc[0]
+            axes.hlines(y, low, high, color=color, linewidth=0.9)
+            axes.plot(value, y, "o", markersize=4.5, color=color, markerfacecolor=face)
 
 
 @styled
@@ -172,29 +199,22 @@ def plot_null_genome(ladder: pd.DataFrame, null: pd.DataFrame) -> Figure:
     InputError
         The tables have no rung in common, or one lacks the cells of its confusion matrices.
     """
-    rungs = [rung for rung in RUNG_NAMES if all((table["rung"] == rung).any() for table in (ladder, null))]
+    tables = dict(zip(_LETTERS, (ladder, null), strict=True))
+    rungs = [rung for rung in RUNG_NAMES if all((table["rung"] == rung).any() for table in tables.values())]
     if not rungs:
         raise InputError(f"null: found rungs {', '.join(null['rung'].unique())}, none of which is in the ladder")
-    letters = (
-        ("letters of the run", ladder, 0.16, _BLACK, _BLACK),
-        ("random letters", null, -0.16, INTROGRESSED, "white"),
-    )
-    known = [name for name in MODEL_NAMES if (null["model"] == name).any() or (ladder["model"] == name).any()]
+    known = [name for name in MODEL_NAMES if any((table["model"] == name).any() for table in tables.values())]
     figure = new_figure(TWO_COLUMNS, 30 + 8 * len(known))
     panels = figure.subplots(1, len(rungs), sharex=True, sharey=True, squeeze=False)[0]
     for axes, rung in zip(panels, rungs, strict=True):
         share, n = _chance(null, rung)
-        axes.axvline(share, color="0.35", linewidth=0.9, linestyle=(0, (1, 1)))
-        rule = _accuracies(null, [rung], {"exact_window": ""}) or _accuracies(ladder, [rung], {"exact_window": ""})
+        axes.axvline(share, **_CHANCE)
+        rule = _accuracies(ladder, [rung], {"exact_window": ""})
         for part in rule.values():
-            axes.axvline(part["value"].iloc[0], color=DEPLETED, linewidth=0.9, linestyle="--")
-        for _, table, shift, color, face in letters:
-            for model, part in _accuracies(table, [rung], MODEL_NAMES).items():
-                y, (value, low, high) = shift - known.index(model), part.iloc[0]
-                axes.hlines(y, low, high, color=color, linewidth=0.9)
-                axes.plot(value, y, "o", markersize=4.5, color=color, markerfacecolor=face)
+            axes.axvline(part["value"].iloc[0], **_RULE)
+        _draw_letters(axes, rung, known, tables)
         axes.set_title(f"Split “{rung}”, n = {n:,} test windows")
-        axes.set(xlabel="Test accuracy (%)", ylim=(0.6 - len(known), 0.6))
+        axes.set(xlabel="Test accuracy (%)", ylim=(0.4 - len(known), 0.6))
         axes.grid(axis="x", color="0.9", linewidth=0.5)
         axes.tick_params(axis="y", length=0)
     panels[0].set_yticks(-np.arange(len(known)), [MODEL_NAMES[name] for name in known])
@@ -202,9 +222,9 @@ def plot_null_genome(ladder: pd.DataFrame, null: pd.DataFrame) -> Figure:
     panels[0].set_xlim(min(low, 46), max(high, 76))
     handles = [
         *(Line2D([], [], color=color, marker="o", markersize=4.5, markerfacecolor=face, linewidth=0.9, label=label)
-          for label, _, _, color, face in letters),
-        Line2D([], [], color="0.35", linewidth=0.9, linestyle=(0, (1, 1)), label="chance: always the larger class"),
-        Line2D([], [], color=DEPLETED, linewidth=0.9, linestyle="--", label=CONTROL_NAMES["exact_window"]),
+          for label, (color, face, _) in _LETTERS.items()),
+        Line2D([], [], **_CHANCE, label="chance: always the larger class"),
+        Line2D([], [], **_RULE, label=CONTROL_NAMES["exact_window"]),
     ]  # fmt: skip
     figure.legend(handles=handles, loc="outside lower left", ncols=4, frameon=False)
     return figure
@@ -239,7 +259,7 @@ def plot_leaks(leaks: Mapping[str, Any]) -> Figure:
     labels = [f"{rung}\n(n = {found[rung]['n_test_introgressed']:,})" for rung in rungs]
     axes.set_yticks(range(len(rungs)), labels)
     axes.tick_params(axis="y", length=0)
-    axes.set(xlabel="Introgressed test windows (%)", xlim=(0, 112), ylim=(len(rungs) - 0.5, -0.5))
+    axes.set(xlabel="Introgressed test windows (%)", xlim=(0, 112), ylim=(max(len(rungs), 1) - 0.5, -0.5))
     axes.set_xticks(range(0, 101, 20))
     axes.set_title("Introgressed test windows seen in training")
     figure.legend(loc="outside lower left", frameon=False)
@@ -286,7 +306,7 @@ def _draw_flags(shares: Axes, odds: Axes, rows: pd.DataFrame) -> None:
         axes.set_ylim(y + 0.8, 0.6)
         axes.tick_params(axis="y", length=0)
     shares.set(xlim=(-4, 104), xticks=range(0, 101, 25), xlabel="Share of rows (%)")
-    odds.axvline(1, color="0.35", linewidth=0.9, linestyle=(0, (1, 1)))
+    odds.axvline(1, **_CHANCE)
     odds.set(xscale="log", xlim=_ODDS, xlabel="Odds ratio")
     odds.set_xticks([0.1, 1, 10, 100], ["0.1", "1", "10", "100"])
     odds.minorticks_off()
@@ -302,7 +322,7 @@ def _draw_scores(axes: Axes, genes: pd.DataFrame) -> None:
         # Many thousand points: as a picture within the SVG, in which all else stays lines and text.
         axes.scatter(rows["Prob_1"], rows["prob_oof"], s=4, color=color, alpha=opacity, linewidth=0, rasterized=True,
                      label=f"{label} (n = {len(rows):,})")  # fmt: skip
-    axes.plot([0, 1], [0, 1], color="0.35", linewidth=0.9, linestyle=(0, (1, 1)))
+    axes.plot([0, 1], [0, 1], **_CHANCE)
     for draw in (axes.axhline, axes.axvline):
         draw(0.5, color="0.8", linewidth=0.6, zorder=0)
     axes.set(xlabel="Probability, as published", ylabel="Probability, out of fold")
@@ -362,16 +382,17 @@ def plot_intersection_audit(table: pd.DataFrame) -> Figure:
     axes, notes = figure.subplots(1, 2, sharey=True, width_ratios=(1, 1))
     columns = (0.0, 0.54, 0.73)
     for y, row in zip(-np.arange(len(table)), records(table), strict=True):
-        color = _VERDICT_COLORS[row.conclusion]
+        color = _VERDICT_COLORS.get(row.conclusion, _BLACK)
         axes.hlines(y, row.low, row.high, color=color, linewidth=1.2)
         axes.plot(row.ratio, y, "s", color=color, markersize=4.5)
-        ratio = f"{row.ratio:.2f}" + ("" if np.isnan(row.low) else f" ({row.low:.2f} to {row.high:.2f})")
+        ratio = "not defined" if np.isnan(row.ratio) else f"{row.ratio:.2f}"
+        ratio += "" if np.isnan(row.low) else f" ({row.low:.2f} to {row.high:.2f})"
         for x, text in zip(columns, (ratio, f"{row.p:.2g}", row.conclusion), strict=True):
             notes.text(x, y, text, va="center", fontsize=6.5, color=color if text == row.conclusion else _BLACK)
     for x, text in zip(columns, ("ratio (95 % interval)", "p", "conclusion"), strict=True):
         notes.text(x, 0.7, text, va="center", fontsize=6.5, weight="bold")
     notes.set_axis_off()
-    axes.axvline(1, color="0.35", linewidth=0.9, linestyle=(0, (1, 1)))
+    axes.axvline(1, **_CHANCE)
     low, high = axes.get_xlim()
     axes.set_xlim(min(low, 0.9), max(high, 1.1))
     labels = [textwrap.fill(f"{row.description} (n\u00a0=\u00a0{row.n_regions:,})", 48) for row in records(table)]
@@ -403,13 +424,13 @@ def plot_matching(balance: pd.DataFrame, summary: Mapping[str, Any]) -> Figure:
     axes = figure.subplots()
     tolerance = balance["tolerance"].iloc[0]
     axes.axvspan(-tolerance, tolerance, color="0.9", linewidth=0, label=f"tolerance, ±{tolerance:g}")
-    axes.axvline(0, color="0.35", linewidth=0.9, linestyle=(0, (1, 1)))
+    axes.axvline(0, **_CHANCE)
     rows = -np.arange(len(balance))
     for (before, after), y in zip(balance[["smd_before", "smd_after"]].to_numpy(), rows, strict=True):
         axes.plot([before, after], [y, y], color="0.75", linewidth=1, zorder=1)
     axes.plot(balance["smd_before"], rows, "o", color=INTROGRESSED, markerfacecolor="white", label="drawn at random")
     axes.plot(balance["smd_after"], rows, "o", color=_BLACK, label="matched")
-    axes.set_yticks(rows, [_COVARIATES.get(name, name) for name in balance["covariate"]])
+    axes.set_yticks(rows, [COVARIATE_NAMES.get(name, name) for name in balance["covariate"]])
     axes.tick_params(axis="y", length=0)
     axes.set(xlabel="Introgressed minus depleted (standardised difference)", ylim=(0.5 - len(balance), 0.5))
     axes.set_title(f"n = {summary['n_matched']:,} pairs of windows alike in composition\n"

@@ -83,14 +83,10 @@ def spread_apart(places: Sequence[float], gap: float) -> np.ndarray:
     ndarray of float64, shape (n,)
         Least squares: labels that would collide form a block that is centred on the mean of their places.
     """
+    from scipy.optimize import isotonic_regression  # here, since few figures need it
+
     order = np.argsort(places, kind="stable")
     steps = gap * np.arange(len(order))
-    blocks: list[list[float]] = []
-    for place in np.asarray(places, dtype=np.float64)[order] - steps:
-        blocks.append([place])
-        while len(blocks) > 1 and np.mean(blocks[-2]) > np.mean(blocks[-1]):
-            last = blocks.pop()
-            blocks[-1] += last
     result = np.empty(len(order))
-    result[order] = steps + [np.mean(block) for block in blocks for _ in block]
+    result[order] = isotonic_regression(np.asarray(places, dtype=np.float64)[order] - steps).x + steps
     return result
