@@ -18,7 +18,7 @@ from neanderthal_nlp import reproduce
 from neanderthal_nlp.demo import write_demo
 from neanderthal_nlp.figures import FIGURES
 
-SMALL = ["epochs=3", "n_estimators=20", "n_draws=19", "word2vec_windows=40"]
+SMALL = ["epochs=3", "audit_epochs=3", "n_estimators=20", "n_draws=19", "audit_draws=19", "word2vec_windows=40"]
 SIZES = {"chr1": 2_500_000, "chr2": 2_000_000, "chr3": 1_500_000}
 
 
@@ -120,7 +120,7 @@ def test_a_second_run_does_nothing(finished, inputs):
 def test_a_changed_parameter_runs_again_only_what_depends_on_it(finished, inputs, tmp_path):
     directory = copy_of(finished, tmp_path)
     before = times(directory)
-    result = run(directory, inputs, settings=[*SMALL[:2], "n_draws=29", SMALL[3]])
+    result = run(directory, inputs, settings=[*SMALL, "n_draws=29"])
     assert result.returncode == 0, result.stderr
     after = times(directory)
     renewed = {str(path.relative_to(directory)) for path in after if after[path] != before.get(path)}

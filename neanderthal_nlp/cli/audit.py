@@ -75,7 +75,7 @@ def genes(
     directory: Directory,
     published: Annotated[Path | None, typer.Option(help="Published table of predictions, flagged likewise.")] = None,
     trees: Annotated[int, typer.Option(min=1)] = parameters.N_ESTIMATORS,
-    folds: Annotated[int, typer.Option(min=2, help="Folds of whole chromosomes.")] = 5,
+    folds: Annotated[int, typer.Option(min=2, help="Folds of whole chromosomes; at most one a chromosome.")] = 5,
     length: Annotated[
         int, typer.Option(min=1, help="First nucleotides of a gene that were scored.")
     ] = parameters.GENE_LENGTH,
@@ -90,6 +90,7 @@ def genes(
     from neanderthal_nlp.audit import gene_table
     from neanderthal_nlp.audit.out_of_fold import score_out_of_fold
     from neanderthal_nlp.genome import open_genome
+    from neanderthal_nlp.splits import groups
 
     stage = Stage("audit genes", directory)
     windows = sequences.read_windows(stage.results / "windows.tsv")
@@ -97,6 +98,7 @@ def genes(
     table = read_table(stage.results / "genes.tsv", gene_table.GENE_COLUMNS)
     frame = intervals.match_naming(annotation.read_genes(genes), dict.fromkeys(table["chrom"], 0))
     gene_table.check_annotated(table, frame, source=str(genes))
+    folds = min(folds, len(np.unique(groups(windows, protocol="chromosome"))))
     parts = evaluation.folds(windows, protocol="chromosome", n_folds=folds, seed=seed, never_test=())
     with open_genome(genome, cache=cache) as letters, about(stage.results / "genes.tsv"):
         found = score_out_of_fold(table, windows, letters, folds=parts, n_estimators=trees, seed=seed, length=length,

@@ -114,13 +114,13 @@ def _draw_lines(axes: Axes, found: Mapping[str, pd.DataFrame], names: Mapping[st
 
 
 def _draw_chance(axes: Axes, chance: list[tuple[float, int]], found: Mapping[str, pd.DataFrame]) -> None:
-    """Draw what chance gives on each rung, and print the best accuracy above its interval."""
+    """Draw what chance gives on each rung, and print the best accuracy above the intervals."""
     for at, (share, _) in enumerate(chance):
         axes.hlines(share, at - 0.42, at + 0.42, **_CHANCE)
         points = [part.iloc[at] for part in found.values() if not np.isnan(part["value"].iloc[at])]
         if points:
-            best = max(points, key=lambda point: point["value"])
-            axes.text(at, np.nanmax(best) + 1.5, f"{best['value']:.1f}", ha="center", fontsize=6.5, weight="bold")
+            top, best = np.nanmax(points) + 1.5, max(point["value"] for point in points)
+            axes.text(at, top, f"{best:.1f}", ha="center", fontsize=6.5, weight="bold")
     axes.text(len(chance) - 0.55, chance[-1][0], "chance", va="center", fontsize=6.5, color="0.35")
 
 

@@ -1,0 +1,270 @@
+"""The audit's sections of the report: sentences and tables, all text, made of a run's saved results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from neanderthal_nlp.figures.audit import CONTROL_NAMES, COVARIATE_NAMES, MODEL_NAMES, RUNG_NAMES, odds_text
+from neanderthal_nlp.figures.style import percent, records
+from neanderthal_nlp.report import findings
+
+_NAMES = {**MODEL_NAMES, **CONTROL_NAMES}
+_SHARES = ("accuracy", "balanced_accuracy", "sensitivity", "specificity")
+_COUNTS = ("tn", "fp", "fn", "tp", "n_test", "n_train")
+_METRICS = {
+    "accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "auroc": "AUROC", "auprc": "AUPRC",
+    "mcc": "Matthews correlation", "brier": "Brier score", "sensitivity": "sensitivity", "specificity": "specificity",
+    "tn": "true negatives", "fp": "false positives", "fn": "false negatives", "tp": "true positives",
+    "n_test": "test windows", "n_train": "training windows",
+}  # fmt: skip
+_NOTHING = "–"
+
+
+class _Interval(NamedTuple):
+    value: float
+    low: float
+    high: float
+
+
+class Table(NamedTuple):
+    """A table of the report, all text.
+
+    Attributes
+    ----------
+    caption : str
+    header : sequence of str
+    rows : sequence of sequence of str
+        As many cells as the header has; the first names the row.
+    """
+
+    caption: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+class Section(NamedTuple):
+    """A part of the audit.
+
+    Attributes
+    ----------
+    anchor, title : str
+    figure, seen : str
+        Name of its figure, and what is to be seen on it.
+    missing : sequence of str
+        Results files that it would be made of and that are not there; empty where all are.
+    sentences : sequence of str
+    tables : sequence of Table
+        Shown.
+    more : str
+        What the details are.
+    details : sequence of Table
+        Shown when asked for.
+    """
+
+    anchor: str
+    title: str
+    figure: str
+    seen: str
+    missing: Sequence[str] = ()
+    sentences: Sequence[str] = ()
+    tables: Sequence[Table] = ()
+    more: str = ""
+    details: Sequence[Table] = ()
+
+
+def build_sections(results: Mapping[str, Any]) -> list[Section]:
+    """Build every section of the audit.
+
+    Parameters
+    ----------
+    results : mapping
+        Tables (DataFrame) and JSON objects (dict) by their place below `results/`; what was not run is not there.
+
+    Returns
+    -------
+    list of Section
+        One each, in the order of the argument; a section whose files are not there names them and holds nothing.
+    """
+    sections = []
+    for section, needs, build in _SECTIONS:
+        missing = [name for name in needs if name not in results]
+        parts = {} if missing else build(results)
+        sections.append(section._replace(missing=missing, **parts))
+    return sections
+
+
+def write_value(metric: str, row: Any) -> str:
+    """Write a metric with its interval; `row` has `value, low, high`."""
+    if np.isnan(row.value):
+        return _NOTHING
+    if metric in _COUNTS:
+        return f"{row.value:,.0f}"
+    scale, digits, unit = (100, 1, " %") if metric in _SHARES else (1, 3, "")
+    value, low, high = (f"{scale * number:.{digits}f}" for number in (row.value, row.low, row.high))
+    return f"{value}{unit}" + ("" if np.isnan(row.low) else f" ({low}\u00a0to\u00a0{high})")
+
+
+def _all_metrics(table: pd.DataFrame, letters: str) -> list[Table]:
+    """Every metric of every model, a table a rung."""
+    tables = []
+    for rung in [name for name in RUNG_NAMES if (table["rung"] == name).any()]:
+        cells = {(row.model, row.metric): row for row in records(table[table["rung"] == rung])}
+        models = [name for name in _NAMES if any(model == name for model, _ in cells)]
+        metrics = [name for name in _METRICS if any(metric == name for _, metric in cells)]
+        rows = [[_NAMES[model], *(write_value(metric, cells[model, metric]) if (model, metric) in cells else _NOTHING
+                                  for metric in metrics)] for model in models]  # fmt: skip
+        caption = f"All metrics{letters}, split “{rung}” (95 % intervals by bootstrap over clusters)"
+        tables.append(Table(caption, ["model", *(_METRICS[name] for name in metrics)], rows))
+    return tables
+
+
+def _accuracies(columns: Mapping[str, tuple[pd.DataFrame, str]], caption: str) -> Table:
+    """Accuracy of every model, a column for each table and rung."""
+    found = {}
+    for name, (table, rung) in columns.items():
+        chosen = table[(table["rung"] == rung) & (table["metric"] == "accuracy")]
+        found[name] = {row.model: write_value("accuracy", row) for row in records(chosen)}
+    models = [model for model in _NAMES if any(model in cells for cells in found.values())]
+    rows = [[_NAMES[model], *(cells.get(model, _NOTHING) for cells in found.values())] for model in models]
+    return Table(caption, ["model or control", *found], rows)
+
+
+def _ladder(results: Mapping[str, Any]) -> dict[str, Any]:
+    table = results["audit/ladder.tsv"]
+    rungs = [rung for rung in RUNG_NAMES if (table["rung"] == rung).any()]
+    columns = {f"{rung}: {' '.join(RUNG_NAMES[rung].split())}": (table, rung) for rung in rungs}
+    return {
+        "sentences": findings.describe_ladder(table),
+        "tables": [_accuracies(columns, "Test accuracy by split (95 % interval)")],
+        "more": "All metrics with their intervals, split by split",
+        "details": _all_metrics(table, ""),
+    }
+
+
+def _null(results: Mapping[str, Any]) -> dict[str, Any]:
+    ladder, null = results["audit/ladder.tsv"], results["audit/null.tsv"]
+    rungs = [rung for rung in RUNG_NAMES if (null["rung"] == rung).any()]
+    columns = {
+        f"{rung}, {letters}": (table, rung)
+        for rung in rungs
+        for letters, table in (("letters of the run", ladder), ("random letters", null))
+    }
+    return {
+        "sentences": findings.describe_null(ladder, null),
+        "tables": [_accuracies(columns, "Test accuracy on the letters of the run and on random ones (95 % interval)")],
+        "more": "All metrics on random letters with their intervals",
+        "details": _all_metrics(null, " on random letters"),
+    }
+
+
+def _leaks(results: Mapping[str, Any]) -> dict[str, Any]:
+    leaks = results["audit/leak.json"]
+    shares = {
+        "test_share_exact": "are training windows",
+        "test_share_window_overlap": "overlap one",
+        "test_share_region_overlap": "overlap the region of one",
+    }
+    header = ["split", "introgressed test windows", *shares.values()]
+    rows = [[rung, f"{found['n_test_introgressed']:,}", *(percent(found[name]) for name in shares)]
+            for rung, found in leaks["protocols"].items()]  # fmt: skip
+    return {
+        "sentences": findings.describe_leaks(leaks),
+        "tables": [Table("Introgressed test windows that training has seen", header, rows)],
+    }
+
+
+def _matching(results: Mapping[str, Any]) -> dict[str, Any]:
+    balance = results["audit/matched/balance.tsv"]
+    header = ["covariate", "introgressed, mean", "depleted at random", "depleted, matched", "difference before",
+              "difference after", "balanced"]  # fmt: skip
+    rows = []
+    for row in records(balance):
+        means = (row.introgressed, row.depleted_before, row.depleted_after)
+        written = (f"{mean:,.0f} nt" if row.covariate == "length" else percent(mean) for mean in means)
+        rows.append([COVARIATE_NAMES.get(row.covariate, row.covariate), *written, findings.signed(row.smd_before, 3),
+                     findings.signed(row.smd_after, 3), "yes" if row.balanced else "no"])  # fmt: skip
+    caption = "Windows before and after matching (differences are standardised mean differences)"
+    return {
+        "sentences": findings.describe_matching(balance, results["audit/matched/match.json"]),
+        "tables": [Table(caption, header, rows)],
+    }
+
+
+def _genes(results: Mapping[str, Any]) -> dict[str, Any]:
+    counts, flags = results["audit/gene_counts.tsv"], results["audit/gene_flags.tsv"]
+    worth = pd.DataFrame(results.get("audit/genes.json", {}).get("windows", []))
+    if len(worth):
+        worth = worth.astype(dict.fromkeys(("value", "low", "high"), float))
+    units = ("rows", "loci", "symbols")
+    header = ["table", *(f"predicted {unit}" for unit in units)]
+    rows = [[row.table, *(f"{getattr(row, f'predicted_{unit}'):,} of {getattr(row, f'n_{unit}'):,}" for unit in units)]
+            for row in records(counts)]  # fmt: skip
+    by_unit = {unit: _flag_table(flags[flags["unit"] == unit], unit) for unit in flags["unit"].unique()}
+    return {
+        "sentences": findings.describe_genes(counts, flags, worth),
+        "tables": [Table("Genes predicted, a locus or symbol being so when any of its rows is", header, rows),
+                   *(table for unit, table in by_unit.items() if unit == "row")],
+        "more": "Counted by locus and by symbol",
+        "details": [table for unit, table in by_unit.items() if unit != "row"],
+    }  # fmt: skip
+
+
+def _flag_table(flags: pd.DataFrame, unit: str) -> Table:
+    header = ["table and flag", "of the predicted", "of all", "odds ratio (95 % interval)"]
+    rows = [[f"{row.table}: {row.flag.replace('_', ' ')}",
+             f"{row.n_predicted_flagged:,} of {row.n_predicted:,} ({_share(row.share_predicted)})",
+             f"{row.n_all_flagged:,} of {row.n_all:,} ({_share(row.share_all)})", odds_text(row)]
+            for row in records(flags)]  # fmt: skip
+    return Table(f"Predicted genes and training windows, counted by {unit} (intervals by bootstrap over loci)",
+                 header, rows)  # fmt: skip
+
+
+def _share(value: float) -> str:
+    return _NOTHING if np.isnan(value) else percent(value)
+
+
+def _intersections(results: Mapping[str, Any]) -> dict[str, Any]:
+    table = results["audit/intersections.tsv"]
+    header = ["variant", "regions", "observed", "expected", "ratio (95 % interval)", "p", "conclusion"]
+    rows = [[f"{row.variant.replace('_', ' ')}: {row.description}", f"{row.n_regions:,}", f"{row.observed:,}",
+             f"{row.expected:,.0f}", write_value("ratio", _Interval(row.ratio, row.low, row.high)),
+             f"{row.p:.2g} ({row.n_at_or_below:,} of {row.n_draws:,} draws at or below)", row.conclusion]
+            for row in records(table)]  # fmt: skip
+    tables = [Table("Pairs of an introgressed region and a gene, in variants of the article’s test", header, rows)]
+    if (balance := results.get("audit/intersection_balance.tsv")) is not None:
+        header = ["variant", "GC of regions", "GC of draws, unmatched", "GC of draws, matched", "difference before",
+                  "difference after"]  # fmt: skip
+        rows = []
+        for row in records(balance):
+            differences = (findings.signed(value, 3) for value in (row.smd_unmatched, row.smd_matched))
+            shares = map(percent, (row.gc_regions, row.gc_unmatched, row.gc_matched))
+            rows.append([row.variant.replace("_", " "), *shares, *differences])
+        tables.append(Table("GC of the variants that match it (standardised mean differences)", header, rows))
+    return {"sentences": findings.describe_intersections(table), "tables": tables}
+
+
+_Builder = Callable[[Mapping[str, Any]], dict[str, Any]]
+_SECTIONS: Sequence[tuple[Section, Sequence[str], _Builder]] = (
+    (Section("ladder", "How much is left: the leak ladder", "12_leak_ladder",
+             "Accuracy of the models, and of controls that cannot know ancestry, under splits that leak less and less"),
+     ["audit/ladder.tsv"], _ladder),
+    (Section("leaks", "What training has seen of the test set", "14_leaks",
+             "Share of the introgressed test windows that the training set has seen, by split"),
+     ["audit/leak.json"], _leaks),
+    (Section("null", "A genome without ancestry", "13_null_genome",
+             "Accuracy on the letters of the run and on random letters, under two splits"),
+     ["audit/ladder.tsv", "audit/null.tsv"], _null),
+    (Section("matching", "Depleted windows alike in composition", "17_matching",
+             "Standardised differences between the classes, before and after matching"),
+     ["audit/matched/balance.tsv", "audit/matched/match.json"], _matching),
+    (Section("genes", "Genes that training has seen", "15_gene_audit",
+             "Predicted genes in and near training windows against all genes; their scores, published and out of fold"),
+     ["audit/gene_counts.tsv", "audit/gene_flags.tsv"], _genes),
+    (Section("intersections", "Do introgressed regions avoid genes?", "16_intersection_audit",
+             "Genes met against genes expected, in each variant of the test"),
+     ["audit/intersections.tsv"], _intersections),
+)  # fmt: skip
