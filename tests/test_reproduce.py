@@ -17,6 +17,7 @@ import pytest
 from neanderthal_nlp import reproduce
 from neanderthal_nlp.demo import write_demo
 from neanderthal_nlp.figures import FIGURES
+from neanderthal_nlp.parameters import CONTROLS, MODELS
 
 SMALL = ["epochs=3", "audit_epochs=3", "n_estimators=20", "n_draws=19", "audit_draws=19", "word2vec_windows=40"]
 SIZES = {"chr1": 2_500_000, "chr2": 2_000_000, "chr3": 1_500_000}
@@ -97,6 +98,54 @@ def test_one_command_writes_all_that_the_article_shows(finished):
     assert (accuracy["value"] <= accuracy["high"]).all()
     assert len(pd.read_csv(directory / "results/history.tsv", sep="\t")) == 3
     assert not list(directory.rglob("*.part"))
+
+
+def test_the_audit_stands_beside_the_article(finished):
+    directory, _ = finished
+    audit = directory / "results/audit"
+    ladder, null = (pd.read_csv(audit / f"{name}.tsv", sep="\t") for name in ("ladder", "null"))
+    assert list(ladder["rung"].unique()) == ["article", "distinct", "cluster", "chromosome", "matched"]
+    assert list(null["rung"].unique()) == ["article", "chromosome"]
+    for table in (ladder, null):
+        assert set(table["model"]) == {*MODELS, *CONTROLS}
+    # What the article's stages trained is not trained again, and what the ladder says of it is the same.
+    assert {path.name for path in (audit / "scores/article").glob("*.tsv")} == {"controls.tsv"}
+    evaluation = pd.read_csv(directory / "results/evaluation.tsv", sep="\t").drop(columns="protocol")
+    same = ladder[ladder["rung"] == "article"].drop(columns="rung").merge(evaluation, on=["model", "metric"])
+    assert len(same) == len(evaluation)
+    pd.testing.assert_series_equal(same["value_x"], same["value_y"], check_names=False)
+    sides = pd.read_csv(audit / "splits/chromosome.tsv", sep="\t").groupby("chrom")["side"].nunique()
+    assert set(sides) == {1}
+    held_out = []
+    for name in ("splits/chromosome.tsv", "matched/split.tsv"):
+        table = pd.read_csv(audit / name, sep="\t")
+        held_out.append(set(table.loc[table["side"] == "test", "chrom"]))
+    assert held_out[0] == held_out[1]
+    genes = pd.read_csv(audit / "genes.tsv", sep="\t")
+    assert len(genes) == len(pd.read_csv(directory / "results/genes.tsv", sep="\t"))
+    assert len(pd.read_csv(audit / "intersections.tsv", sep="\t")) == 7
+    ledger = pd.read_csv(directory / "results/claims.tsv", sep="\t")
+    assert (ledger["meaning"].str.len() > ledger["verdict"].str.len()).all()
+    assert ledger["meaning"].iloc[0].split("; ")[1] in (directory / "report.html").read_text()
+
+
+def test_the_models_follow_a_protocol_or_a_file(finished, inputs, tmp_path):
+    directory = copy_of(finished, tmp_path)
+    result = run(directory, inputs, "--protocol", "chromosome", "--until", "split")
+    assert result.returncode == 0, result.stderr
+    split = directory / "results/split.tsv"
+    assert split.read_bytes() == (directory / "results/audit/splits/chromosome.tsv").read_bytes()
+    assert json.loads((directory / "results/split.json").read_text())["protocol"] == "chromosome"
+    mine = tmp_path / "mine.tsv"
+    manifest = pd.read_csv(split, sep="\t")
+    manifest.assign(side=manifest["side"].map({"train": "test", "test": "train"})).to_csv(mine, sep="\t", index=False)
+    result = run(directory, inputs, "--split-file", str(mine), "--until", "split")
+    assert result.returncode == 0, result.stderr
+    pd.testing.assert_frame_equal(pd.read_csv(split, sep="\t"), pd.read_csv(mine, sep="\t"))
+    manifest.iloc[1:].to_csv(mine, sep="\t", index=False)
+    result = run(directory, inputs, "--split-file", str(mine), "--until", "split")
+    assert result.returncode == 2
+    assert f"{mine}: found {len(manifest) - 1} windows" in result.stderr
 
 
 def test_provenance_lies_beside_the_results(finished):

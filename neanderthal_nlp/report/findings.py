@@ -91,9 +91,9 @@ def describe_ladder(table: pd.DataFrame) -> list[str]:
                  f"{_percent_of(start)} of the test windows; chance is {percent(chance(table, first))}."]  # fmt: skip
     if last != first:
         left, before = 100 * (end.value - even), 100 * (start.value - chance(table, first))
+        kept = f": {max(left, 0):.1f} of {before:.1f} points above chance are left" if before > 0 else ""
         sentences.append(f"{_upper(CONDITIONS[last])} the best ({MODEL_NAMES[end.model]}) is right on "
-                         f"{_percent_of(end)}: {max(left, 0):.1f} of {max(before, 0):.1f} points above chance are "
-                         "left.")  # fmt: skip
+                         f"{_percent_of(end)}{kept}.")  # fmt: skip
     if end.low > even:
         sentences.append(f"What is above chance there may be {_LEFT[last]}; the ladder does not tell which.")
     else:
