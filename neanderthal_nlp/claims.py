@@ -71,6 +71,10 @@ class Results:
             self._read[name] = reader(self._folder / name)
         return self._read[name]
 
+    def has(self, name: str) -> bool:
+        """Whether the folder holds a file of this name."""
+        return (self._folder / name).exists()
+
     @property
     def article_split(self) -> bool:
         """Whether the models were trained and tested under the article's split."""

@@ -90,7 +90,7 @@ def evaluate(
         Larger means more probably introgressed.
     groups : ndarray, shape (n,), optional
         Group of each window; whole groups are drawn together, so that dependent windows do not narrow the
-        intervals. By default each window is drawn on its own.
+        intervals. By default each window is drawn on its own. With one group there is no interval (NaN).
     y_probability : ndarray of float in [0, 1], shape (n,), optional
         Probability of being introgressed, for the Brier score; by default the scores where all of them can be
         probabilities.
@@ -129,7 +129,7 @@ def evaluate(
     resampled: dict[str, list[np.ndarray]] = {name: [] for name in point}
     rng = np.random.default_rng(rng)
     step = max(1, _CHUNK // len(labels))
-    for done in range(0, n_bootstrap, step):
+    for done in range(0, n_bootstrap if n_groups > 1 else 0, step):  # one group alone has no spread
         size = min(step, n_bootstrap - done)
         drawn = rng.multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=size)
         weights = drawn[:, codes].astype(np.float64)

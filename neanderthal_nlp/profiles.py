@@ -16,9 +16,9 @@ PROFILES = ("demo", "article")
 INPUTS = ("genome", "introgressed", "genes")
 _MANY = 2**31 - 1
 _RANGES = {
-    "seed": (0, 2**32 - 1), "window_length": (1, _MANY), "k": (1, 10), "epochs": (1, _MANY), "n_estimators": (1, _MANY),
+    "seed": (0, 2**32 - 1), "window_length": (1, _MANY), "k": (2, 10), "epochs": (1, _MANY), "n_estimators": (1, _MANY),
     "n_draws": (1, _MANY), "word2vec_windows": (1, _MANY), "word2vec_workers": (1, 1024), "audit_epochs": (1, _MANY),
-    "audit_draws": (1, _MANY), "null_order": (0, 5),
+    "audit_draws": (19, _MANY), "null_order": (0, 5),
 }  # fmt: skip
 _OPTIONAL = {"assembly", "chromsizes", "gaps", "split_file", "published_genes", "word2vec_windows", *INPUTS}
 _CHOICES = {
@@ -26,6 +26,7 @@ _CHOICES = {
     "protocol": PROTOCOLS,
     "synthetic": (True, False),
     "as_published": (True, False),
+    "audit": (True, False),
 }
 
 

@@ -29,8 +29,8 @@ import yaml
 from neanderthal_nlp import cli
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.files import PART, read_table, replacing
-from neanderthal_nlp.genes import read_genes
-from neanderthal_nlp.intervals import read_bed
+from neanderthal_nlp.genes import read_genes, read_predictions
+from neanderthal_nlp.intervals import read_bed, read_chromsizes
 from neanderthal_nlp.parameters import PROTOCOLS
 from neanderthal_nlp.profiles import INPUTS, read_profile
 
@@ -142,6 +142,9 @@ def _configure(arguments: argparse.Namespace) -> dict[str, Any]:
         # Read here too, so that a bad file is told of before anything of an earlier run is replaced.
         read_bed(config["introgressed"])
         read_genes(config["genes"])
+    for name, read in (("gaps", read_bed), ("chromsizes", read_chromsizes), ("published_genes", read_predictions)):
+        if config.get(name):
+            read(config[name])
     return config
 
 

@@ -263,6 +263,8 @@ def read_split(path: str | Path, windows: pd.DataFrame) -> Split:
         classes.
     """
     manifest = read_table(path, MANIFEST_COLUMNS)
+    if "position" in manifest and not pd.api.types.is_integer_dtype(manifest["position"]):
+        raise InputError(f"{path}: column position: expected whole numbers")
     if len(manifest) != len(windows):
         raise InputError(f"{path}: found {len(manifest)} windows, expected {len(windows)}")
     differ = np.flatnonzero((manifest[_PLACE].to_numpy() != windows[_PLACE].to_numpy()).any(axis=1))
@@ -281,9 +283,13 @@ def read_split(path: str | Path, windows: pd.DataFrame) -> Split:
 
 
 def held_out_chromosomes(windows: pd.DataFrame, parts: Split) -> list[str]:
-    """Chromosomes, in the order of the windows, of which the test set holds windows and the training set none."""
-    trained = set(windows["chrom"].iloc[parts.train])
-    return [chrom for chrom in windows["chrom"].iloc[np.sort(parts.test)].unique() if chrom not in trained]
+    """Chromosomes, in the order of the windows, of which the test set holds windows and the training set none.
+
+    Contigs count as their chromosomes (`intervals.home_chromosome`).
+    """
+    home = home_chromosome(windows["chrom"])
+    trained = set(home.iloc[parts.train])
+    return [chrom for chrom in home.iloc[np.sort(parts.test)].unique() if chrom not in trained]
 
 
 def check_classes(labels: np.ndarray, parts: Sequence[Split], *, source: str) -> None:

@@ -116,7 +116,7 @@ def test_a_region_that_no_place_is_like_is_left_out(striped, refused):
 
 
 def covariates(**columns):
-    return pd.DataFrame({"length": [10.0, 20, 30], "gc": [0.4, 0.5, 0.6], "masked": [0.0, 0, 0], **columns})
+    return pd.DataFrame({"length": [10.0, 20, 30], "gc": [0.4, 0.5, 0.6], "masked": [0.0, 0, 0.3], **columns})
 
 
 def test_balance_is_the_standardised_difference():
@@ -125,10 +125,12 @@ def test_balance_is_the_standardised_difference():
     spread = np.std([0.4, 0.5, 0.6])
     assert balance.loc["gc", "smd_before"] == pytest.approx(-0.1 / spread)
     assert balance.loc["gc", "smd_after"] == 0
-    assert balance.loc["masked", ["smd_before", "smd_after"]].tolist() == [0, 0]  # none is masked
+    assert balance.loc["masked", ["smd_before", "smd_after"]].tolist() == [0, 0]
     assert balance["balanced"].all()
-    constant = matching.tabulate_balance(covariates(), before, covariates(masked=[0.5] * 3)).set_index("covariate")
-    assert constant.loc["masked", "smd_after"] == -np.inf
+    flat = covariates(gc=[0.5] * 3, masked=[0.0] * 3)
+    constant = matching.tabulate_balance(flat, before, covariates(gc=[0.25] * 3)).set_index("covariate")
+    assert constant.loc["gc", "smd_after"] == np.inf
+    assert list(constant.index) == ["length", "gc"]  # no letter is lower case: nothing to balance
 
 
 def test_what_is_no_match_is_refused(refused):

@@ -12,7 +12,7 @@ from sklearn.model_selection import train_test_split
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.files import write_table
 from neanderthal_nlp.intervals import cluster, count_overlaps, home_chromosome
-from neanderthal_nlp.splits import folds, groups, read_split, split, split_table
+from neanderthal_nlp.splits import folds, groups, held_out_chromosomes, read_split, split, split_table
 
 
 def table(pairs, *, length=10):
@@ -182,7 +182,9 @@ def test_whole_chromosomes_are_held_out_and_never_the_one_of_the_mhc():
 def test_named_chromosomes_are_held_out_with_their_contigs(refused):
     windows = spread(80)
     windows.loc[:9, "chrom"] = "chr6_cox_hap2"
-    test = split(windows, protocol="chromosome", held_out=["chr6", "chr2"]).test
+    parts = split(windows, protocol="chromosome", held_out=["chr6", "chr2"])
+    test = parts.test
+    assert sorted(held_out_chromosomes(windows, parts)) == ["chr2", "chr6"]
     assert set(windows["chrom"].iloc[test]) == {"chr6", "chr6_cox_hap2", "chr2"}
     with refused("chr9", "chr1, chr2"):
         split(windows, protocol="chromosome", held_out=["chr2", "chr9"])
@@ -274,6 +276,7 @@ def test_manifests_that_do_not_fit(tmp_path, refused):
         (good.assign(side=good["side"].where(good.index != 3, "maybe")), ["'maybe'", "train, test, unused"]),
         (good.assign(side="train"), ["too few to have both classes"]),
         (good.drop(columns="side"), ["no column side"]),
+        (good.assign(position=good["position"].astype(str).where(good.index != 3, "a")), ["column position"]),
     ]
     for manifest, parts in cases:
         write_table(manifest, path)

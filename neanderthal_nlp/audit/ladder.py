@@ -16,6 +16,7 @@ import pandas as pd
 from scipy.special import expit
 
 from neanderthal_nlp.audit.leaks import seen_in_training
+from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.evaluation import Evaluation, evaluate
 from neanderthal_nlp.forest import fit_forest
 from neanderthal_nlp.kmers import vocabulary
@@ -133,6 +134,8 @@ def gc_share(counts: np.ndarray) -> np.ndarray:
 def dinucleotide_shares(counts: np.ndarray) -> np.ndarray:
     """Shares of the dinucleotides in each window, from the first two letters of its words; float64 (n, 16)."""
     n, n_words = counts.shape
+    if n_words < 16:
+        raise InputError("counts: found words of one letter, expected two or more for dinucleotides")
     by_start = counts.reshape(n, 16, n_words // 16).sum(axis=2, dtype=np.int64)
     return by_start / by_start.sum(axis=1, keepdims=True)
 

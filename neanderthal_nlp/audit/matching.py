@@ -17,7 +17,7 @@ import pandas as pd
 
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.genome import Genome
-from neanderthal_nlp.intervals import count_overlaps, draw_depleted
+from neanderthal_nlp.intervals import DepletedSampler, count_overlaps
 from neanderthal_nlp.parameters import WINDOW_LENGTH
 
 GC_TOLERANCE = 0.01
@@ -132,7 +132,7 @@ def match_depleted(
 ) -> Match:
     """Give each introgressed region a depleted partner of its length, GC content and share of repeats.
 
-    For each region `n_candidates` places are drawn as `intervals.draw_depleted` draws them, and the one whose
+    For each region `n_candidates` places are drawn as the article draws them, and the one whose
     window is most like the region's window is taken; a region that none is like is left out.
 
     Parameters
@@ -167,13 +167,15 @@ def match_depleted(
     profile = Profile(genome, introgressed["chrom"].unique())
     wanted = composition(first_nucleotides(introgressed, length), genome).to_numpy()
     best, distance = np.zeros(len(introgressed), dtype=np.int64), np.full(len(introgressed), np.inf)
+    lengths = introgressed["end"] - introgressed["start"]
+    sampler = DepletedSampler(introgressed, chromsizes, avoid=avoid)
     for _ in range(n_candidates):
-        drawn = draw_depleted(introgressed, chromsizes, avoid=avoid, rng=rng)
+        starts = sampler.starts(rng)[0]
+        drawn = introgressed[["chrom"]].assign(start=starts, end=starts + lengths)
         found = profile.composition(first_nucleotides(drawn, length)).to_numpy()
         apart = (np.abs(found - wanted) / tolerances).max(axis=1)
         closer = apart < distance
-        best[closer], distance[closer] = drawn["start"].to_numpy()[closer], apart[closer]
-    lengths = introgressed["end"] - introgressed["start"]
+        best[closer], distance[closer] = starts[closer], apart[closer]
     depleted = introgressed[["chrom"]].assign(start=best, end=best + lengths)
     kept = np.isfinite(distance)
     exact = composition(first_nucleotides(depleted[kept], length), genome).to_numpy()
@@ -221,11 +223,13 @@ def tabulate_balance(introgressed: pd.DataFrame, before: pd.DataFrame, after: pd
     Returns
     -------
     DataFrame
-        One row a covariate: `covariate, introgressed, depleted_before, depleted_after` (means), `smd_before,
+        One row a covariate, `masked` only where some letter is lower case: `covariate, introgressed,
+        depleted_before, depleted_after` (means), `smd_before,
         smd_after` (difference of the means over the root of the mean variance), `tolerance`, `balanced`.
     """
     rows = []
-    for name in ("length", "gc", "masked"):
+    names = [name for name in ("length", "gc", "masked") if name != "masked" or (introgressed[name] > 0).any()]
+    for name in names:
         smds = [_standardised_difference(introgressed[name], other[name]) for other in (before, after)]
         rows.append((name, introgressed[name].mean(), before[name].mean(), after[name].mean(), *smds,
                      SMD_TOLERANCE, abs(smds[1]) <= SMD_TOLERANCE))  # fmt: skip

@@ -11,10 +11,13 @@ from typing import Any, NamedTuple, Protocol
 
 import pandas as pd
 
+from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.evaluation import Interval
 from neanderthal_nlp.parameters import LINEAR_MODELS, PREDICTIVE_KMERS
 
 CHANCE = 0.5
+NARROW = 0.6
+"""AUROC below which the upper end of an interval must lie for "at chance" to be said rather than "not decided"."""
 NAMES = {"network": "network", "forest": "forest", "logistic_regression": "logistic regression", "linear_svm": "SVM",
          "naive_bayes": "naive Bayes"}  # fmt: skip
 
@@ -23,6 +26,9 @@ class Files(Protocol):
     """Tables and JSON objects of a results folder by their names; see `claims.Results`."""
 
     def __getitem__(self, name: str) -> Any: ...
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a file."""
 
 
 class Meaning(NamedTuple):
@@ -53,12 +59,16 @@ def read_meaning(claim: str, results: Files) -> Meaning:
     -------
     Meaning
     """
+    if not results.has("audit/ladder.tsv"):
+        return Meaning("", "not audited")
     return MEANINGS[claim](results)
 
 
 def _rung(results: Files, rung: str, model: str, metric: str = "accuracy", *, table: str = "ladder") -> Interval:
     rows = results[f"audit/{table}.tsv"]
     row = rows[(rows["rung"] == rung) & (rows["model"] == model) & (rows["metric"] == metric)]
+    if len(row) != 1:
+        raise InputError(f"audit/{table}.tsv: found {len(row)} rows of {metric} of {model} on rung {rung}, expected 1")
     return Interval(*(float(row[name].item()) for name in ("value", "low", "high")))
 
 
@@ -80,12 +90,15 @@ def explain(article: Interval, chromosome: Interval, matched: Interval) -> str:
     if article.low <= CHANCE:
         return "nothing to explain: at chance"
     if chromosome.low <= CHANCE:
-        return "explained by overlap: at chance on chromosomes that it was not trained on"
+        if chromosome.high < NARROW:
+            return "explained by overlap: at chance on chromosomes that it was not trained on"
+        return "not shown to be more than overlap: on other chromosomes the interval holds chance, and is wide"
     share = max((article.value - chromosome.value) / (article.value - CHANCE), 0)
-    overlap = f"{share:.0%} of its AUROC above chance by overlap"
+    overlap = f"{share:.0%} of its AUROC above chance by overlap and place"
     if matched.low <= CHANCE:
-        return f"explained by overlap and composition: {overlap}, the rest by GC content and repeats"
-    return f"partly explained: {overlap}; AUROC {matched.value:.2f} is left at equal GC content and repeats"
+        rest = "the rest by composition" if matched.high < NARROW else "the rest not shown to be more than composition"
+        return f"explained by overlap and composition: {overlap}, {rest}"
+    return f"partly explained: {overlap}; AUROC {matched.value:.2f} is left at equal composition"
 
 
 def _accuracy(model: str) -> Callable[[Files], Meaning]:
@@ -136,18 +149,18 @@ def _network_better(results: Files) -> Meaning:
     network, best, linear = lead["chromosome"]
     control = f"other chromosomes: network {_percent(network)}, {best} {_percent(linear)}"
     if _at_chance(results, "chromosome", "network"):
-        return Meaning(control, "no order of models to speak of: without overlap the network is at chance")
-    held = network.low > linear.value
+        return Meaning(control, "no order of models to speak of: without overlap the network is not above chance")
+    held = network.low > linear.high
     return Meaning(control, "the lead holds on other chromosomes" if held
-                   else "no lead on other chromosomes: what the network knows, a linear model knows")  # fmt: skip
+                   else "no lead shown on other chromosomes: the intervals overlap")  # fmt: skip
 
 
 def _one_sided(results: Files) -> Meaning:
     sides = [_rung(results, "chromosome", "forest", metric) for metric in ("specificity", "sensitivity")]
     control = f"other chromosomes: depleted {_percent(sides[0])}, introgressed {_percent(sides[1])}"
     if _at_chance(results, "chromosome", "forest"):
-        return Meaning(control, "a property of what the forest remembers: without overlap it tells the classes no "
-                       "better than chance")  # fmt: skip
+        return Meaning(control, "a property of what the forest remembers: without overlap it is not shown to tell "
+                       "the classes better than chance")  # fmt: skip
     apart = sides[0].low > sides[1].high or sides[1].low > sides[0].high
     return Meaning(control, "classes differ on other chromosomes too" if apart
                    else "no difference between the classes on other chromosomes")  # fmt: skip
@@ -168,24 +181,29 @@ def _predictive(results: Files) -> Meaning:
 def _genes(results: Files) -> Meaning:
     counts, flags = results["audit/gene_counts.tsv"], results["audit/gene_flags.tsv"]
     blind = counts[counts["table"] == "out of fold"].iloc[0]
-    near = flags[(flags["table"] == "as published") & (flags["unit"] == "row") & (flags["flag"] == "near_window")].iloc[
-        0
-    ]
+    rows = flags[(flags["table"] == "as published") & (flags["unit"] == "row")]
+    near, inside, beside = (rows[rows["flag"] == flag].iloc[0] for flag in ("near_window", "in_window", "region_only"))
     control = (f"{near.n_predicted_flagged:,} of {near.n_predicted:,} start near an introgressed training window "
                f"(of all genes {near.share_all:.1%}); scored by models that saw nothing of their chromosome "
                f"{blind.predicted_rows:,} of {blind.n_rows:,}, in {blind.predicted_loci:,} loci")  # fmt: skip
-    if near.n_predicted == 0 or pd.isna(near.low):
+    if near.n_predicted == 0 or pd.isna(inside.low):
         return Meaning(control, "too few predictions to explain")
-    return Meaning(control, "explained by overlap: the forest recalls training windows" if near.low > 1
-                   else "not explained by overlap with training windows")  # fmt: skip
+    if inside.low <= 1:
+        return Meaning(control, "not explained by overlap with training windows")
+    # Genes of introgressed places whose letters were not read are the control: ancestry would show there too.
+    if beside.high < inside.low:
+        return Meaning(control, "explained by overlap: the forest recalls windows, and genes of introgressed places "
+                       "whose letters it has not read are not predicted like them")  # fmt: skip
+    return Meaning(control, "not decided: predictions are frequent in training windows, but perhaps in introgressed "
+                   "places whose letters were not read, too")  # fmt: skip
 
 
 def _clusters(results: Files) -> Meaning:
     clusters = results["clusters.tsv"]
     rows = clusters[clusters["map"] == "umap"].sort_values("n_cpg", ascending=False)
-    most, total = int(rows["n_cpg"].iloc[0]), int(rows["n_cpg"].sum())
-    control = f"{most:,} of {total:,} words with a CpG in one cluster of {int(rows['n_kmers'].iloc[0]):,}"
-    explained = total > 0 and most == total and len(rows) > 1
+    most, total, size = int(rows["n_cpg"].iloc[0]), int(rows["n_cpg"].sum()), int(rows["n_kmers"].iloc[0])
+    control = f"{most:,} of {total:,} words with a CpG in one cluster of {size:,}"
+    explained = len(rows) > 1 and most == total > 0.8 * size and size == rows["n_kmers"].min()
     return Meaning(control, "explained by CpG depletion: the small cluster is that of the words with a CpG" if explained
                    else "not the words with a CpG alone")  # fmt: skip
 
@@ -193,7 +211,8 @@ def _clusters(results: Files) -> Meaning:
 def _four(results: Files) -> Meaning:
     points, clusters = results["embeddings.tsv"], results["clusters.tsv"]
     at_rich = clusters[clusters["map"] == "umap"].sort_values("gc_mean")["cluster"].iloc[0]
-    alike = points[(points["gc"] <= 1 / 5) & ~points["kmer"].isin(PREDICTIVE_KMERS)]
+    n_gc = points["kmer"].str.count("[CG]")
+    alike = points[(n_gc <= 1) & ~points["kmer"].isin(PREDICTIVE_KMERS)]
     share = (alike["cluster"] == at_rich).mean()
     control = f"so do {share:.0%} of the {len(alike):,} other words with at most one G or C"
     return Meaning(control, "explained by their letters" if share > 0.95 else "more than their letters")

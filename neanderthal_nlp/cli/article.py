@@ -21,12 +21,15 @@ from neanderthal_nlp.cli.stage import (
     SplitFile,
     Stage,
     about,
+    check_split,
     count_windows,
     load_split,
     predictions,
     read_gaps,
     say,
+    training_inputs,
 )
+from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.files import read_json, read_table, replacing, write_bed, write_json, write_table
 
 app = typer.Typer()
@@ -192,8 +195,14 @@ def split(
     from neanderthal_nlp import sequences, splits
 
     stage = Stage("split", directory)
-    windows = sequences.read_windows(stage.results / "windows.tsv")
     output = output or stage.results / "split.tsv"
+    if split_file is not None and (held_out or folds):
+        raise InputError("--split-file: found with --held-out or --folds, expected alone")
+    if folds is not None and held_out:
+        raise InputError("--folds: found with --held-out, expected one of the two")
+    if output.suffix == ".json":
+        raise InputError(f"--output {output}: expected another ending: a JSON file is written beside the manifest")
+    windows = sequences.read_windows(stage.results / "windows.tsv")
     if split_file is not None:
         protocol, found = "given", [splits.read_split(split_file, windows)]
     elif folds is not None:
@@ -211,6 +220,9 @@ def split(
                      n_train=len(parts.train), n_test=len(parts.test), held_out=chroms)  # fmt: skip
         stage.say(f"{protocol}: {len(parts.train):,} windows to train on, {len(parts.test):,} to test on"
                   + (f", all of {', '.join(chroms)}" if chroms else ""))  # fmt: skip
+        share = len(parts.test) / (len(parts.train) + len(parts.test))
+        if folds is None and split_file is None and held_out is None and abs(share - test_size) > test_size / 2:
+            stage.say(f"found no groups that hold {test_size:.0%} of the windows: {share:.1%} are tested on")
 
 
 @app.command()
@@ -238,9 +250,8 @@ def network(
         predictions(parts.test, labels[parts.test], {"network": (scores, 0.5)}),
         stage.results / "predictions/network.tsv",
     )
-    stage.record(
-        stage.models / "network.json", {"counts": stage.results / "kmers.npy"}, {"epochs": epochs, "seed": seed}
-    )
+    stage.record(stage.models / "network.json", training_inputs(stage.results, split_file),
+                 {"epochs": epochs, "seed": seed})  # fmt: skip
     shutil.rmtree(training)
     accuracy = np.mean((scores > 0.5) == labels[parts.test])
     stage.say(
@@ -272,7 +283,8 @@ def forest(
     persistence.save_model(model.set_params(n_jobs=None), stage.models / "forest.skops")
     write_table(importance.merge(permuted, on="kmer", how="left"), stage.results / "importances.tsv")
     write_table(predictions(parts.test, truth, {"forest": (scores, 0.5)}), stage.results / "predictions/forest.tsv")
-    stage.record(stage.models / "forest.json", {"counts": stage.results / "kmers.npy"}, {"trees": trees, "seed": seed})
+    stage.record(stage.models / "forest.json", training_inputs(stage.results, split_file),
+                 {"trees": trees, "seed": seed})  # fmt: skip
     accuracy = np.mean((scores > 0.5) == truth)
     stage.say(f"accuracy on {len(scores):,} test windows {accuracy:.1%}; most important: {', '.join(leading[:4])}")
 
@@ -291,7 +303,7 @@ def linear(directory: Directory, split_file: SplitFile = None, seed: Seed = 1) -
         model = models.fit_linear(name, train, labels[parts.train], seed=seed)
         scores[name] = (models.scores(model, test), models.THRESHOLDS[name])
         persistence.save_model(model, stage.models / f"{name}.skops")
-        stage.record(stage.models / f"{name}.json", {"counts": stage.results / "kmers.npy"}, {"seed": seed})
+        stage.record(stage.models / f"{name}.json", training_inputs(stage.results, split_file), {"seed": seed})
         accuracy = np.mean((scores[name][0] > scores[name][1]) == labels[parts.test])
         stage.say(f"{name.replace('_', ' ')}: accuracy on {len(parts.test):,} test windows {accuracy:.1%}")
     write_table(predictions(parts.test, labels[parts.test], scores), stage.results / "predictions/linear.tsv")
@@ -305,6 +317,8 @@ def evaluation(directory: Directory, seed: Seed = 1) -> None:
 
     stage = Stage("evaluation", directory)
     protocol = read_json(stage.results / "split.json")["protocol"]
+    for model in parameters.MODELS:
+        check_split(stage, model)
     windows = sequences.read_windows(stage.results / "windows.tsv")
     tables = []
     for name in ("network", "forest", "linear"):

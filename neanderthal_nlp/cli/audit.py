@@ -38,8 +38,8 @@ def leaks(
 
     start = time.perf_counter()
     windows = _read_windows(introgressed, depleted, gaps)
+    parts = read_split(split_file, windows) if split_file else split(windows, protocol=protocol, seed=seed)
     with about(introgressed):
-        parts = read_split(split_file, windows) if split_file else split(windows, protocol=protocol, seed=seed)
         report = measure_leaks(windows, parts)
     inputs = {"introgressed": introgressed, "depleted": depleted, **({"gaps": gaps} if gaps else {}),
               **({"split": split_file} if split_file else {})}  # fmt: skip
@@ -73,7 +73,10 @@ def genes(
     genome: GenomeFile,
     genes: Annotated[Path, typer.Option(help="The annotation that the genes were scored from.")],
     directory: Directory,
-    published: Annotated[Path | None, typer.Option(help="Published table of predictions, flagged likewise.")] = None,
+    published: Annotated[
+        Path | None,
+        typer.Option(help="Published table of predictions, held against this run's windows (see published-genes)."),
+    ] = None,
     trees: Annotated[int, typer.Option(min=1)] = parameters.N_ESTIMATORS,
     folds: Annotated[int, typer.Option(min=2, help="Folds of whole chromosomes; at most one a chromosome.")] = 5,
     length: Annotated[
@@ -104,9 +107,13 @@ def genes(
         found = score_out_of_fold(table, windows, letters, folds=parts, n_estimators=trees, seed=seed, length=length,
                                   k=k, n_jobs=threads, report=stage.say)  # fmt: skip
     table = table.join(gene_table.flag_genes(table, train, length=length)).join(found.genes)
-    tables = {"as published": table, "out of fold": table.assign(Predict=table["predict_oof"])}
+    tables = {
+        "as published": table,
+        "out of fold": table.assign(Predict=table["prob_oof"] > 0.5),  # the forest's own vote, as the published is
+        "out of fold, calibrated": table.assign(Predict=table["predict_oof"]),
+    }
     if published is not None:
-        tables["published table"] = _flag_published(published, train)
+        tables["published table, windows of this run"] = _flag_published(published, train, length)
     summary = gene_table.summarise_genes(tables, length=length, seed=seed)
     worth = evaluation.evaluate(windows["label"].to_numpy(), found.windows["prob_calibrated"].to_numpy(),
                                 groups=windows["cluster"].to_numpy(), rng=seed)  # fmt: skip
@@ -151,7 +158,9 @@ def published_genes(
     windows = _read_windows(introgressed, depleted, gaps)
     with about(introgressed):
         train = windows.iloc[split(windows, protocol="article").train]
-    summary = gene_table.summarise_genes({"published table": _flag_published(published, train)}, seed=seed)
+    summary = gene_table.summarise_genes(
+        {"published table": _flag_published(published, train, parameters.GENE_LENGTH)}, seed=seed
+    )
     inputs = {"introgressed": introgressed, "depleted": depleted, "published": published,
               **({"gaps": gaps} if gaps else {})}  # fmt: skip
     record = {"n_windows": len(windows), "n_train": len(train), **{
@@ -236,14 +245,14 @@ def intersections(
     stage.say(f"variants that change the article's conclusion: {', '.join(changed) or 'none'}")
 
 
-def _flag_published(path: Path, train: pd.DataFrame) -> pd.DataFrame:
+def _flag_published(path: Path, train: pd.DataFrame, length: int) -> pd.DataFrame:
     """Read a published table of predictions and flag its rows against training windows."""
     from neanderthal_nlp.audit import gene_table
     from neanderthal_nlp.genes import read_predictions
     from neanderthal_nlp.intervals import match_naming
 
     table = match_naming(gene_table.locate(read_predictions(path), source=str(path)), dict.fromkeys(train["chrom"], 0))
-    return table.join(gene_table.flag_genes(table, train))
+    return table.join(gene_table.flag_genes(table, train, length=length))
 
 
 def _say_summary(summary: Summary, name: str) -> None:
@@ -278,7 +287,9 @@ def null_genome(
     gaps: Annotated[Path | None, typer.Option(help="With --gc-table: runs of N, BED.")] = None,
     chromsizes: Annotated[Path | None, typer.Option(help="With --gc-table: file of chromosome sizes.")] = None,
     assembly: Annotated[str | None, typer.Option(help="With --gc-table: sizes of an assembly, such as hg19.")] = None,
-    order: Annotated[int, typer.Option(min=0, help="Number of letters before it that a letter depends on.")] = 0,
+    order: Annotated[
+        int, typer.Option(min=0, help="Letters before it that a letter depends on; 1 keeps dinucleotides.")
+    ] = 1,
     bin_size: Annotated[int | None, typer.Option(help="With --genome: bins, nt (default: 100,000).")] = None,
     seed: Seed = 1,
     cache: Cache = None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ import typer
 
 from neanderthal_nlp import parameters
 from neanderthal_nlp.cli.stage import (
+    AsPublished,
     Cache,
     Directory,
     GenomeFile,
@@ -23,6 +24,7 @@ from neanderthal_nlp.cli.stage import (
     predictions,
     read_gaps,
 )
+from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.files import markdown_table, read_table, replacing, write_json, write_table
 
 app = typer.Typer()
@@ -47,6 +49,7 @@ def match(
     split_file: Annotated[
         Path | None, typer.Option(help="Split by chromosomes whose test chromosomes are held out here too.")
     ] = None,
+    as_published: AsPublished = False,
     seed: Seed = 1,
     cache: Cache = None,
 ) -> None:
@@ -66,33 +69,35 @@ def match(
         found = matching.match_depleted(regions[1], letters, sizes, avoid=avoid, length=length,
                                         n_candidates=candidates, rng=seed)  # fmt: skip
         balance = matching.balance_of_match(found, regions[0], letters, length=length)
-        matching.check_match(balance, found.depleted, everything)
-        matched = sequences.make_windows(found.introgressed, found.depleted, letters, length=length, k=k, gaps=gaps)
+        matched = sequences.make_windows(found.introgressed, found.depleted, letters, length=length, k=k, gaps=gaps,
+                                         as_published=as_published)  # fmt: skip
     folder = stage.results / "audit/matched"
-    write_table(matched, folder / "windows.tsv")
     write_table(balance, folder / "balance.tsv")
+    stage.say(f"{len(found.introgressed):,} introgressed regions with a matched partner, {found.n_unmatched:,} without")
+    for row in balance.itertuples():
+        stage.say(f"{row.covariate}: introgressed {row.introgressed:.4g}, depleted {row.depleted_before:.4g} at random "
+                  f"and {row.depleted_after:.4g} matched; standardised difference {row.smd_before:+.2f} and "
+                  f"{row.smd_after:+.2f}")  # fmt: skip
+    matching.check_match(balance, found.depleted, everything)
+    write_table(matched, folder / "windows.tsv")
     count_windows(matched, genome, k, folder, cache=cache)
     held_out = None
     if split_file is not None:
-        held_out = [chrom for chrom in splits.held_out_chromosomes(table, splits.read_split(split_file, table))
-                    if (matched["chrom"] == chrom).any()]  # fmt: skip
+        home = set(intervals.home_chromosome(matched["chrom"]))
+        tested = splits.held_out_chromosomes(table, splits.read_split(split_file, table))
+        held_out = [chrom for chrom in tested if chrom in home]
     write_table(
         splits.split_table(matched, splits.split(matched, protocol="chromosome", held_out=held_out)),
         folder / "split.tsv",
     )
     stage.record(
         folder / "match.json",
-        {"windows": stage.results / "windows.tsv"},
-        {"length": length, "k": k, "candidates": candidates, "seed": seed,
+        {"windows": stage.results / "windows.tsv", **({"split": split_file} if split_file else {})},
+        {"length": length, "k": k, "candidates": candidates, "seed": seed, "as_published": as_published,
          "gc_tolerance": matching.GC_TOLERANCE, "masked_tolerance": matching.MASKED_TOLERANCE},
         n_matched=len(found.introgressed),
         n_unmatched=found.n_unmatched,
     )  # fmt: skip
-    stage.say(f"{len(found.introgressed):,} introgressed regions with a matched partner, {found.n_unmatched:,} without")
-    for row in balance.itertuples():
-        stage.say(f"{row.covariate}: introgressed {row.introgressed:.4g}, depleted {row.depleted_before:.4g} at random "
-                  f"and {row.depleted_after:.4g} matched; standardised difference {row.smd_before:+.2f} and "
-                  f"{row.smd_after:+.2f}")  # fmt: skip
 
 
 @app.command()
@@ -179,7 +184,8 @@ def ladder(
     stage = Stage("audit ladder", directory)
     audit = stage.results / "audit"
     tables: dict[str, list[pd.DataFrame]] = {"ladder": [], "null": []}
-    leaks = {}
+    leaks: dict[str, dict[str, Any]] = {}
+    inputs: dict[str, Path] = {}
     for name, rung in parameters.RUNGS.items():
         made = [stage.results / "predictions" if f"{name}/{group}" in (reuse or []) else audit / "scores" / name
                 for group in parameters.GROUPS]  # fmt: skip
@@ -187,6 +193,9 @@ def ladder(
         scored = [read_table(path) for path in files if path.exists()]
         if not scored:
             continue
+        inputs |= {
+            f"{name}/{group}": path for group, path in zip(parameters.GROUPS, files, strict=True) if path.exists()
+        }
         windows = sequences.read_windows(audit / rung.counts / "windows.tsv")
         parts = read_split(audit / rung.split, windows)
         found = rungs.evaluate_scores(pd.concat(scored, ignore_index=True), windows, seed=seed)
@@ -198,6 +207,8 @@ def ladder(
         for model, result in found.items():
             stage.say(f"{name}: {model.replace('_', ' ')} {result.accuracy.value:.1%} "
                       f"({result.accuracy.low:.1%} to {result.accuracy.high:.1%})")  # fmt: skip
+    if not leaks:
+        raise InputError(f"{audit / 'scores'}: nothing was scored (expected tables that `audit score` writes)")
     for name, rows in tables.items():
         if rows:
             table = pd.concat(rows, ignore_index=True)
@@ -207,3 +218,4 @@ def ladder(
                                           + markdown_table(rungs.summarise_ladder(table, metric=metric))
                                           for metric in ("accuracy", "auroc")), encoding="utf-8")  # fmt: skip
     write_json({**leaks.get("article", {}), "protocols": leaks}, audit / "leak.json")
+    stage.record(audit / "ladder.json", inputs, {"seed": seed, "reuse": reuse or []})

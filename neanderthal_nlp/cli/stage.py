@@ -13,7 +13,7 @@ import pandas as pd
 import typer
 
 from neanderthal_nlp.errors import InputError
-from neanderthal_nlp.files import provenance, read_json, replacing, write_json
+from neanderthal_nlp.files import provenance, read_json, replacing, sha256, write_json
 
 if TYPE_CHECKING:
     from neanderthal_nlp.evaluation import Split
@@ -105,6 +105,19 @@ def load_split(results: Path, split_file: Path | None) -> tuple[np.ndarray, np.n
 
     table, counts, words = load_counts(results)
     return counts, table["label"].to_numpy(), words, read_split(split_file or results / "split.tsv", table)
+
+
+def training_inputs(results: Path, split_file: Path | None) -> dict[str, Path]:
+    """What a model is trained on, for its provenance."""
+    return {"counts": results / "kmers.npy", "split": split_file or results / "split.tsv"}
+
+
+def check_split(stage: Stage, model: str) -> None:
+    """Refuse a model that was trained under another split than the run's."""
+    record = stage.models / f"{model}.json"
+    if read_json(record)["inputs"].get("split", {}).get("sha256") != sha256(stage.results / "split.tsv"):
+        raise InputError(f"{record}: trained under another split than {stage.results / 'split.tsv'}: train it again, "
+                         "or make that split the run's (split --split-file)")  # fmt: skip
 
 
 def predictions(test: np.ndarray, labels: np.ndarray, scores: Mapping[str, tuple[np.ndarray, float]]) -> pd.DataFrame:

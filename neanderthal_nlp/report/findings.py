@@ -21,7 +21,7 @@ CONDITIONS: Mapping[str, str] = {
     "distinct": "with identical windows taken once",
     "cluster": "with overlapping regions on one side",
     "chromosome": "with whole chromosomes held out",
-    "matched": "with whole chromosomes held out and depleted windows alike in length, GC content and repeats",
+    "matched": "with whole chromosomes held out and depleted windows alike in length and composition",
 }
 """What holds on each rung of the ladder."""
 _LEFT = {
@@ -49,15 +49,15 @@ def _percent_of(row: Any) -> str:
     return f"{percent(row.value)}{interval}"
 
 
-def _accuracy(table: pd.DataFrame, rung: str) -> dict[str, Any]:
-    """Accuracy on a rung, a row with `value, low, high` by model."""
-    rows = table[(table["rung"] == rung) & (table["metric"] == "accuracy")]
+def _accuracy(table: pd.DataFrame, rung: str, metric: str = "accuracy") -> dict[str, Any]:
+    """Accuracy (or another metric) on a rung, a row with `value, low, high` by model."""
+    rows = table[(table["rung"] == rung) & (table["metric"] == metric)]
     return {row.model: row for row in records(rows.dropna(subset=["value"]))}
 
 
-def _best(table: pd.DataFrame, rung: str) -> Any:
-    """Accuracy of the most accurate of the models that read all words; None where none was scored."""
-    rows = [row for model, row in _accuracy(table, rung).items() if model in MODEL_NAMES]
+def _best(table: pd.DataFrame, rung: str, metric: str = "accuracy") -> Any:
+    """Accuracy (or another metric) of the best of the models that read all words; None where none was scored."""
+    rows = [row for model, row in _accuracy(table, rung, metric).items() if model in MODEL_NAMES]
     return max(rows, key=lambda row: row.value, default=None)
 
 
@@ -70,7 +70,10 @@ def chance(table: pd.DataFrame, rung: str) -> float:
 
 
 def describe_ladder(table: pd.DataFrame) -> list[str]:
-    """Say how much of the accuracy is left on the last rung, and what the controls reach.
+    """Say how much of the best model's accuracy is left on the last rung, and what the controls reach.
+
+    The model is the best of the first rung. Whether anything is left is told by AUROC, which a model's lean towards
+    one class does not spoil.
 
     Parameters
     ----------
@@ -86,20 +89,24 @@ def describe_ladder(table: pd.DataFrame) -> list[str]:
     if not found:
         return ["No model that reads all words was scored."]
     first, last = next(iter(found)), list(found)[-1]
-    start, end, even = found[first], found[last], chance(table, last)
-    sentences = [f"{_upper(CONDITIONS[first])} the best model ({MODEL_NAMES[start.model]}) is right on "
-                 f"{_percent_of(start)} of the test windows; chance is {percent(chance(table, first))}."]  # fmt: skip
-    if last != first:
-        left, before = 100 * (end.value - even), 100 * (start.value - chance(table, first))
+    start = found[first]
+    name = MODEL_NAMES[start.model]
+    sentences = [f"{_upper(CONDITIONS[first])} the best model ({name}) is right on {_percent_of(start)} of the test "
+                 f"windows; chance is {percent(chance(table, first))}."]  # fmt: skip
+    end = _accuracy(table, last).get(start.model)
+    if last != first and end is not None:
+        left, before = 100 * (end.value - chance(table, last)), 100 * (start.value - chance(table, first))
         kept = f": {max(left, 0):.1f} of {before:.1f} points above chance are left" if before > 0 else ""
-        sentences.append(f"{_upper(CONDITIONS[last])} the best ({MODEL_NAMES[end.model]}) is right on "
-                         f"{_percent_of(end)}{kept}.")  # fmt: skip
-    if end.low > even:
-        sentences.append(f"What is above chance there may be {_LEFT[last]}; the ladder does not tell which.")
-    else:
-        sentences.append(
-            "There the interval holds chance: no signal is shown, which is not to show that there is none."
-        )
+        sentences.append(f"{_upper(CONDITIONS[last])} it is right on {_percent_of(end)}{kept}.")
+    ranking = _best(table, last, "auroc")
+    if ranking is not None:
+        interval = "" if np.isnan(ranking.low) else f"{ranking.low:.2f} to {ranking.high:.2f}, "
+        area = f"{ranking.value:.2f} ({interval}{MODEL_NAMES[ranking.model]})"
+        if ranking.low > 1 / 2:
+            rest = f": what is above one half may be {_LEFT[last]}; the ladder does not tell which."
+        else:
+            rest = " and is not shown to be above one half, which is not to show that there is nothing."
+        sentences.append(f"The best AUROC there is {area}{rest}")
     return sentences + _describe_controls(table, list(found))
 
 
@@ -143,7 +150,8 @@ def describe_null(ladder: pd.DataFrame, null: pd.DataFrame) -> list[str]:
         beside = f"; on the letters of the run it is {_percent_of(real[best.model])}" if best.model in real else ""
         sentences.append(f"{_upper(CONDITIONS[rung])} the best model on random letters "
                          f"({MODEL_NAMES[best.model]}) is right on {_percent_of(best)} of the test windows, "
-                         f"{'' if best.low > even else 'no '}more than chance ({percent(even)}){beside}.")  # fmt: skip
+                         f"{'' if best.low > even else 'not shown to be '}more than chance "
+                         f"({percent(even)}){beside}.")  # fmt: skip
     return [
         *sentences,
         "Random letters hold no ancestry: what is reached on them is windows seen before, or the local composition "
