@@ -461,15 +461,17 @@ def test_the_command_audits_the_gene_table(finished, capfd):
     assert (table["predict_oof"] == (table["prob_calibrated"] > 0.5)).all()
 
     counts = pd.read_csv(audit / "gene_counts.tsv", sep="\t").set_index("table")
-    assert list(counts.index) == ["as published", "out of fold", "published table"]
+    again = "published table, windows of this run"
+    assert list(counts.index) == ["as published", "out of fold", "out of fold, calibrated", again]
     assert counts.loc["as published", "predicted_rows"] == scored["Predict"].sum()
-    assert counts.loc["out of fold", "predicted_rows"] == table["predict_oof"].sum()
-    assert counts.loc["published table"].equals(counts.loc["as published"])
+    assert counts.loc["out of fold", "predicted_rows"] == (table["prob_oof"] > 0.5).sum()
+    assert counts.loc["out of fold, calibrated", "predicted_rows"] == table["predict_oof"].sum()
+    assert counts.loc[again].equals(counts.loc["as published"])
     assert (counts["n_loci"] == table["locus"].nunique()).all()
     flags = pd.read_csv(audit / "gene_flags.tsv", sep="\t").set_index(["table", "unit", "flag"])
-    assert len(flags) == 3 * 3 * len(FLAGS)
+    assert len(flags) == 4 * 3 * len(FLAGS)
     for flag in FLAGS:
-        line = flags.loc[("out of fold", "row", flag)]
+        line = flags.loc[("out of fold, calibrated", "row", flag)]
         assert line["n_all_flagged"] == table[flag].sum()
         assert line["n_predicted_flagged"] == (table[flag] & (table["predict_oof"] == 1)).sum()
     record = json.loads((audit / "genes.json").read_text())
@@ -477,7 +479,7 @@ def test_the_command_audits_the_gene_table(finished, capfd):
     assert len(record["calibrators"]) == 3
     assert set(record["inputs"]) == {"genes", "predictions", "windows", "split", "published"}
     heard = capfd.readouterr().err
-    assert f"out of fold: {int(table['predict_oof'].sum())} of {len(table)} rows predicted" in heard
+    assert f"out of fold, calibrated: {int(table['predict_oof'].sum())} of {len(table)} rows predicted" in heard
     assert "AUROC" in heard
 
     before = {path.name: path.read_bytes() for path in audit.glob("*.tsv")}
