@@ -18,8 +18,6 @@ from neanderthal_nlp.parameters import LINEAR_MODELS, PREDICTIVE_KMERS
 CHANCE = 0.5
 NARROW = 0.6
 """AUROC below which the upper end of an interval must lie for "at chance" to be said rather than "not decided"."""
-NAMES = {"network": "network", "forest": "forest", "logistic_regression": "logistic regression", "linear_svm": "SVM",
-         "naive_bayes": "naive Bayes"}  # fmt: skip
 
 
 class Files(Protocol):
@@ -145,7 +143,7 @@ def _network_better(results: Files) -> Meaning:
     for rung in ("article", "chromosome"):
         others = {name: _rung(results, rung, name) for name in LINEAR_MODELS}
         best = max(others, key=lambda name: others[name].value)
-        lead[rung] = (_rung(results, rung, "network"), NAMES[best], others[best])
+        lead[rung] = (_rung(results, rung, "network"), best.replace("_", " "), others[best])
     network, best, linear = lead["chromosome"]
     control = f"other chromosomes: network {_percent(network)}, {best} {_percent(linear)}"
     if _at_chance(results, "chromosome", "network"):
