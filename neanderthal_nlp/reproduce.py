@@ -304,7 +304,7 @@ def render_ledger(path: Path, *, synthetic: bool) -> str:
     for name, ratio in (("claim", 5), ("published", 3), ("reproduced", 6), ("what it means", 5), ("control", 6)):
         table.add_column(name, ratio=ratio)
     columns = ["section", "sentence", "published", "reproduced", "meaning", "control"]
-    for row in read_table(path)[columns].astype(str).to_numpy():
+    for row in read_table(path, dict.fromkeys(columns, str))[columns].to_numpy():
         table.add_row(*row)
     width = max(100, min(shutil.get_terminal_size((140, 24)).columns, 160))
     console = Console(width=width, highlight=False)

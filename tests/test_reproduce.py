@@ -16,7 +16,7 @@ import pytest
 
 from neanderthal_nlp import reproduce
 from neanderthal_nlp.demo import write_demo
-from neanderthal_nlp.figures import FIGURES
+from neanderthal_nlp.figures import ARTICLE, FIGURES
 from neanderthal_nlp.parameters import CONTROLS, MODELS
 
 SMALL = ["epochs=3", "audit_epochs=3", "n_estimators=20", "n_draws=19", "audit_draws=19", "word2vec_windows=40"]
@@ -127,6 +127,19 @@ def test_the_audit_stands_beside_the_article(finished):
     ledger = pd.read_csv(directory / "results/claims.tsv", sep="\t")
     assert (ledger["meaning"].str.len() > ledger["verdict"].str.len()).all()
     assert ledger["meaning"].iloc[0].split("; ")[1] in (directory / "report.html").read_text()
+
+
+def test_the_audit_can_be_left_out(finished, inputs, tmp_path):
+    directory = copy_of(finished, tmp_path)
+    shutil.rmtree(directory / "results/audit")
+    shutil.rmtree(directory / "figures")
+    result = run(directory, inputs, settings=[*SMALL, "audit=false"])
+    assert result.returncode == 0, result.stderr
+    assert not (directory / "results/audit").exists()
+    assert {path.stem for path in (directory / "figures").iterdir()} == set(ARTICLE)
+    ledger = pd.read_csv(directory / "results/claims.tsv", sep="\t")
+    assert set(ledger["meaning"].str.split("; ").str[1]) == {"not audited"}
+    assert (directory / "report.html").stat().st_mtime_ns > (finished[0] / "report.html").stat().st_mtime_ns
 
 
 def test_the_models_follow_a_protocol_or_a_file(finished, inputs, tmp_path):
