@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -19,8 +20,7 @@ from neanderthal_nlp.demo import write_demo
 from neanderthal_nlp.figures import ARTICLE, FIGURES
 from neanderthal_nlp.parameters import CONTROLS, MODELS
 
-# Epochs enough that a training can be interrupted before its last one.
-SMALL = ["epochs=8", "audit_epochs=8", "n_estimators=20", "n_draws=19", "audit_draws=19", "word2vec_windows=40"]
+SMALL = ["epochs=3", "audit_epochs=3", "n_estimators=20", "n_draws=19", "audit_draws=19", "word2vec_windows=40"]
 SIZES = {"chr1": 2_500_000, "chr2": 2_000_000, "chr3": 1_500_000}
 
 
@@ -97,7 +97,7 @@ def test_one_command_writes_all_that_the_article_shows(finished):
     accuracy = evaluation[evaluation["metric"] == "accuracy"]
     assert (accuracy["low"] <= accuracy["value"]).all()
     assert (accuracy["value"] <= accuracy["high"]).all()
-    assert len(pd.read_csv(directory / "results/history.tsv", sep="\t")) == 8
+    assert len(pd.read_csv(directory / "results/history.tsv", sep="\t")) == 3
     assert not list(directory.rglob("*.part"))
 
 
@@ -229,8 +229,10 @@ def test_a_second_live_run_is_refused_and_a_dead_ones_lock_is_not_in_the_way(fin
 
 
 def start(directory, inputs, *arguments):
+    # Tests that a shell runs in the background inherit that Ctrl-C is ignored.
     return subprocess.Popen(command(directory, inputs, *arguments), cwd="/", stdout=subprocess.DEVNULL,
-                            stderr=subprocess.PIPE, text=True)  # fmt: skip
+                            stderr=subprocess.PIPE, text=True,
+                            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL))  # fmt: skip
 
 
 def wait_for(process, message):

@@ -97,7 +97,11 @@ def describe_ladder(table: pd.DataFrame) -> list[str]:
     if last != first and end is not None:
         left, before = 100 * (end.value - chance(table, last)), 100 * (start.value - chance(table, first))
         kept = f": {max(left, 0):.1f} of {before:.1f} points above chance are left" if before > 0 else ""
-        sentences.append(f"{_upper(CONDITIONS[last])} it is right on {_percent_of(end)}{kept}.")
+        area = _accuracy(table, last, "auroc").get(start.model)
+        ranks = (
+            "" if area is None else f"; its AUROC there is {area.value:.2f}, which a lean to one class does not spoil"
+        )
+        sentences.append(f"{_upper(CONDITIONS[last])} it is right on {_percent_of(end)}{kept}{ranks}.")
     ranking = _best(table, last, "auroc")
     if ranking is not None:
         interval = "" if np.isnan(ranking.low) else f"{ranking.low:.2f} to {ranking.high:.2f}, "
@@ -282,8 +286,8 @@ def describe_intersections(table: pd.DataFrame) -> list[str]:
         sentences.append(f"What changes the article’s conclusion: {changed}.")
     sentences += [
         f"Where all regions of a chromosome are turned together, which keeps their dependence, the ratio is "
-        f"{row.ratio:.2f} ({row.low:.2f} to {row.high:.2f}) and p = {row.p:.2g} from {row.n_draws:,} draws; that p is "
-        "the one to trust."
+        f"{row.ratio:.2f} ({row.low:.2f} to {row.high:.2f}) and p = {row.p:.2g} from {row.n_draws:,} draws; it does "
+        "not match GC content."
         for row in records(table[table["variant"] == "rotated"])
     ]
     return [
