@@ -118,6 +118,23 @@ def read_chromsizes(path: str | Path) -> dict[str, int]:
     return sizes
 
 
+def assembly_chromsizes(assembly: str) -> dict[str, int]:
+    """Chromosome sizes, nt, of an assembly that bioframe carries.
+
+    Raises
+    ------
+    InputError
+        bioframe knows no assembly of this name.
+    """
+    try:
+        sizes = bioframe.assembly_info(assembly).chromsizes
+    except ValueError:
+        raise InputError(
+            f"assembly: found {assembly!r}, expected one that bioframe knows, such as hg19 or hg38"
+        ) from None
+    return {chrom: int(size) for chrom, size in sizes.items()}
+
+
 def match_naming(regions: pd.DataFrame, chromsizes: Mapping[str, int]) -> pd.DataFrame:
     """Rename chromosomes from `1` to `chr1` or back where only that form is known to the genome."""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import bioframe
 import numpy as np
 import pandas as pd
 from Bio import SeqIO
@@ -249,14 +248,9 @@ def assembly_sizes(
     if chromsizes is not None:
         source, sizes = str(chromsizes), intervals.read_chromsizes(chromsizes)
     else:
-        try:
-            source, sizes = str(assembly), dict(bioframe.assembly_info(str(assembly)).chromsizes)
-        except ValueError:
-            raise InputError(
-                f"assembly: found {assembly!r}, expected one that bioframe knows, such as hg19 or hg38"
-            ) from None
+        source, sizes = str(assembly), intervals.assembly_chromsizes(str(assembly))
     named = intervals.match_naming(pd.DataFrame({"chrom": list(sizes)}), genome.chromsizes)["chrom"]
-    sizes = {chrom: int(size) for chrom, size in zip(named, sizes.values(), strict=True)}
+    sizes = dict(zip(named, sizes.values(), strict=True))
     shared = [chrom for chrom in sizes if chrom in genome.chromsizes]
     if not shared:
         found, expected = (", ".join(list(names)[:3]) for names in (genome.chromsizes, sizes))

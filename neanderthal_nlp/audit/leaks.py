@@ -8,7 +8,7 @@ coordinates alone.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -75,6 +75,10 @@ class LeakReport(NamedTuple):
     test_share_window_overlap: float
     test_share_region_overlap: float
     rule_accuracy: RuleAccuracy
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as nested mappings, for JSON."""
+        return {**self._asdict(), "rule_accuracy": self.rule_accuracy._asdict()}
 
 
 def windows_of_pairs(

@@ -16,7 +16,6 @@ from numbers import Integral
 from pathlib import Path
 from typing import NamedTuple
 
-import bioframe
 import numba
 import numpy as np
 import pandas as pd
@@ -27,7 +26,7 @@ from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.files import read_table, replacing
 from neanderthal_nlp.gene_overlap import complete_bins, overall_gc
 from neanderthal_nlp.genome import Genome, open_genome
-from neanderthal_nlp.intervals import check_regions, match_naming, read_bed, read_chromsizes
+from neanderthal_nlp.intervals import assembly_chromsizes, check_regions, match_naming, read_bed, read_chromsizes
 from neanderthal_nlp.kmers import LETTERS, count_kmers
 
 BIN_SIZE = 100_000
@@ -229,12 +228,7 @@ def open_landscape(
 def _read_sizes(assembly: str | None, chromsizes: str | Path | None) -> dict[str, int] | None:
     if chromsizes is not None:
         return read_chromsizes(chromsizes)
-    if assembly is None:
-        return None
-    try:
-        return {chrom: int(size) for chrom, size in bioframe.assembly_info(assembly).chromsizes.items()}
-    except ValueError:
-        raise InputError(f"assembly: found {assembly!r}, expected one that bioframe knows, such as hg19") from None
+    return None if assembly is None else assembly_chromsizes(assembly)
 
 
 def _of_chromosomes(frame: pd.DataFrame, sizes: Mapping[str, int]) -> pd.DataFrame:

@@ -44,8 +44,7 @@ def leaks(
     inputs = {"introgressed": introgressed, "depleted": depleted, **({"gaps": gaps} if gaps else {}),
               **({"split": split_file} if split_file else {})}  # fmt: skip
     settings = {"protocol": "given" if split_file else protocol, "seed": seed}
-    record = {**report._asdict(), "rule_accuracy": report.rule_accuracy._asdict()}
-    write_json({**record, **provenance(inputs, settings, time.perf_counter() - start)}, json)
+    write_json({**report.to_dict(), **provenance(inputs, settings, time.perf_counter() - start)}, json)
     say("audit", f"{report.n_pairs:,} pairs, {report.n_distinct_starts:,} distinct starts, "
                  f"{report.n_clusters:,} clusters (worth {report.n_effective:,.0f} regions)")  # fmt: skip
     say("audit", f"of {report.n_test_introgressed:,} introgressed test windows {report.test_share_exact:.1%} are "

@@ -202,8 +202,7 @@ def ladder(
         table = rungs.tabulate_rung(rung.protocol if rung.null else name, found, n_train=len(parts.train))
         tables["null" if rung.null else "ladder"].append(table)
         if not rung.null:
-            report = measure_leaks(windows, parts)
-            leaks[name] = {**report._asdict(), "rule_accuracy": report.rule_accuracy._asdict()}
+            leaks[name] = measure_leaks(windows, parts).to_dict()
         for model, result in found.items():
             stage.say(f"{name}: {model.replace('_', ' ')} {result.accuracy.value:.1%} "
                       f"({result.accuracy.low:.1%} to {result.accuracy.high:.1%})")  # fmt: skip
