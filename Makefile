@@ -45,5 +45,5 @@ $(VENV)/.core: constraints.txt setup.cfg pyproject.toml
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.core
-	$(PIP) --editable '.[dev]'
+	$(PIP) --editable '.[dev,docs]'
 	touch $@

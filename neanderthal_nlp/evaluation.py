@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 
 from neanderthal_nlp.splits import Split, folds, read_split, split
 
-__all__ = ["Evaluation", "Interval", "Split", "evaluate", "folds", "read_split", "split"]
+__all__ = [
+    "Evaluation",
+    "Interval",
+    "Split",
+    "evaluate",
+    "evaluate_scores",
+    "folds",
+    "read_split",
+    "split",
+    "tabulate_scores",
+]
 
 CONFIDENCE = 0.95
+_NO_PROBABILITY = frozenset({"linear_svm"})
 _CHUNK = 1 << 22
 
 
@@ -200,3 +213,70 @@ def _interval(values: list[np.ndarray]) -> tuple[float, float]:
         return np.nan, np.nan
     low, high = np.quantile(sample, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return float(low), float(high)
+
+
+def tabulate_scores(
+    test: np.ndarray, labels: np.ndarray, scores: Mapping[str, tuple[np.ndarray, float]]
+) -> pd.DataFrame:
+    """Put the scores of several models on the same windows into one table.
+
+    Parameters
+    ----------
+    test : ndarray of int, shape (n,)
+        Rows of the windows that were scored.
+    labels : ndarray of int, shape (n,)
+        Their classes.
+    scores : mapping of str to (ndarray of float64 of shape (n,), float)
+        By model: scores, and the score above which a window is called introgressed.
+
+    Returns
+    -------
+    DataFrame
+        `model, window, label, score, threshold`, one block of rows a model.
+    """
+    tables = [
+        pd.DataFrame({"model": name, "window": test, "label": labels, "score": score, "threshold": threshold})
+        for name, (score, threshold) in scores.items()
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+def evaluate_scores(
+    scores: pd.DataFrame, windows: pd.DataFrame, *, n_bootstrap: int = 1000, seed: int
+) -> dict[str, Evaluation]:
+    """Measure each model's scores, with intervals by bootstrap over clusters of overlapping regions.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        Of `tabulate_scores`; `window` is a row of `windows`.
+    windows : DataFrame
+        `cluster`.
+    n_bootstrap : int
+    seed : int
+
+    Returns
+    -------
+    dict of str to Evaluation
+        By model, in the order of the scores.
+    """
+    clusters = windows["cluster"].to_numpy()
+    return {
+        str(model): evaluate(
+            rows["label"].to_numpy(),
+            rows["score"].to_numpy(),
+            groups=clusters[rows["window"]],
+            y_probability=_probability(str(model), rows["score"].to_numpy()),
+            threshold=rows["threshold"].iloc[0],
+            n_bootstrap=n_bootstrap,
+            rng=seed,
+        )
+        for model, rows in scores.groupby("model", sort=False)
+    }
+
+
+def _probability(model: str, score: np.ndarray) -> np.ndarray | None:
+    """Probabilities behind scores; none where the model has none, whatever range its scores happen to have."""
+    if model == "naive_bayes":
+        return expit(score)
+    return None if model in _NO_PROBABILITY else score

@@ -55,7 +55,6 @@ from IPython.display import Markdown
 
 from neanderthal_nlp import audit, evaluation, forest, gene_overlap, genes, intervals, kmers, sequences, splits
 from neanderthal_nlp.audit import gene_table, ladder, matching, meaning
-from neanderthal_nlp.cli.stage import predictions
 from neanderthal_nlp.demo import write_demo
 from neanderthal_nlp.figures import audit as figures
 from neanderthal_nlp.genome import open_genome
@@ -185,8 +184,8 @@ for name, (table, words, split) in rungs.items():
     scores = {}
     for group in ("forest", "linear", "controls"):
         scores |= audit.score_group(group, table, words, split, directory=folder, trees=N_TREES, seed=SEED)
-    scored = predictions(split.test, table["label"].to_numpy()[split.test], scores)
-    measured[name] = audit.evaluate_scores(scored, table, seed=SEED)
+    scored = evaluation.tabulate_scores(split.test, table["label"].to_numpy()[split.test], scores)
+    measured[name] = evaluation.evaluate_scores(scored, table, seed=SEED)
     rows.append(ladder.tabulate_rung(name, measured[name], n_train=len(split.train)))
 rung_table = pd.concat(rows, ignore_index=True)
 figures.plot_leak_ladder(rung_table)
@@ -252,9 +251,11 @@ for name in ("article", "chromosome"):
         scores |= audit.score_group(
             group, windows, null_counts, parts[name], directory=folder, trees=N_TREES, seed=SEED
         )
-    scored = predictions(parts[name].test, windows["label"].to_numpy()[parts[name].test], scores)
+    scored = evaluation.tabulate_scores(parts[name].test, windows["label"].to_numpy()[parts[name].test], scores)
     rows.append(
-        ladder.tabulate_rung(name, audit.evaluate_scores(scored, windows, seed=SEED), n_train=len(parts[name].train))
+        ladder.tabulate_rung(
+            name, evaluation.evaluate_scores(scored, windows, seed=SEED), n_train=len(parts[name].train)
+        )
     )
 null_table = pd.concat(rows, ignore_index=True)
 figures.plot_null_genome(rung_table, null_table)

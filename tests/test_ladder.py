@@ -10,6 +10,7 @@ from scipy.special import expit
 from neanderthal_nlp import intervals, kmers, sequences, splits
 from neanderthal_nlp.audit import ladder, matching
 from neanderthal_nlp.demo import write_demo
+from neanderthal_nlp.evaluation import evaluate_scores
 from neanderthal_nlp.genome import open_genome
 from neanderthal_nlp.parameters import CONTROLS, GROUPS, MODELS, PROTOCOLS, RUNGS
 
@@ -104,12 +105,12 @@ def test_scores_are_measured_model_by_model_over_clusters():
                       "threshold": 0.0 if signed else 0.5})
         for name, signed in (("naive_bayes", True), ("linear_svm", True), ("forest", False))
     ])  # fmt: skip
-    found = ladder.evaluate_scores(table, windows, n_bootstrap=200, seed=1)
+    found = evaluate_scores(table, windows, n_bootstrap=200, seed=1)
     assert list(found) == ["naive_bayes", "linear_svm", "forest"]
     assert found["naive_bayes"].accuracy == found["linear_svm"].accuracy == found["forest"].accuracy
     assert found["naive_bayes"].brier.value == pytest.approx(found["forest"].brier.value)
     assert np.isnan(found["linear_svm"].brier.value)
-    alone = ladder.evaluate_scores(table, windows.assign(cluster=rows), n_bootstrap=200, seed=1)
+    alone = evaluate_scores(table, windows.assign(cluster=rows), n_bootstrap=200, seed=1)
     widths = [one["forest"].sensitivity.high - one["forest"].sensitivity.low for one in (found, alone)]
     assert widths[0] > widths[1]
     rung = ladder.tabulate_rung("cluster", found, n_train=7)
@@ -155,7 +156,7 @@ def climb(tmp_path_factory):
             rows = pd.concat([pd.DataFrame({"model": model, "window": parts.test, "score": values, "threshold": limit,
                                             "label": windows["label"].to_numpy()[parts.test]})
                               for model, (values, limit) in scored.items()])  # fmt: skip
-            evaluations = ladder.evaluate_scores(rows, windows, n_bootstrap=300, seed=1)
+            evaluations = evaluate_scores(rows, windows, n_bootstrap=300, seed=1)
             found[name] = {model: result.auroc for model, result in evaluations.items()}
         return found
 

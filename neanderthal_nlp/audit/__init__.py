@@ -9,7 +9,7 @@ from typing import Any
 _HOMES = {
     "gene_table": ("count_predictions", "dose_response", "enrichment", "flag_genes", "gene_loci"),
     "intersections": ("IntersectionAudit", "intersection_audit"),
-    "ladder": ("evaluate_scores", "score_controls", "score_group"),
+    "ladder": ("score_controls", "score_group"),
     "leaks": ("LeakReport", "RuleAccuracy", "leak_report", "measure_leaks"),
     "matching": ("Match", "match_depleted", "tabulate_balance"),
     "null_genome": ("Landscape", "genome_landscape", "open_landscape", "table_landscape", "write_null_genome"),

@@ -13,18 +13,15 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit
 
 from neanderthal_nlp.audit.leaks import seen_in_training
 from neanderthal_nlp.errors import InputError
-from neanderthal_nlp.evaluation import Evaluation, evaluate
+from neanderthal_nlp.evaluation import Evaluation
 from neanderthal_nlp.forest import fit_forest
 from neanderthal_nlp.kmers import vocabulary
 from neanderthal_nlp.linear import THRESHOLDS, fit_linear, scores
 from neanderthal_nlp.parameters import CONTROLS, EPOCHS, MODELS, N_ESTIMATORS, RULES
 from neanderthal_nlp.splits import Split
-
-NO_PROBABILITY = frozenset({"linear_svm"})
 
 
 class Scores(NamedTuple):
@@ -142,47 +139,6 @@ def dinucleotide_shares(counts: np.ndarray) -> np.ndarray:
 
 def _word_length(counts: np.ndarray) -> int:
     return (counts.shape[1].bit_length() - 1) // 2
-
-
-def evaluate_scores(
-    predictions: pd.DataFrame, windows: pd.DataFrame, *, n_bootstrap: int = 1000, seed: int
-) -> dict[str, Evaluation]:
-    """Measure each model's scores, with intervals by bootstrap over clusters of overlapping regions.
-
-    Parameters
-    ----------
-    predictions : DataFrame
-        `model, window` (row of `windows`), `label, score, threshold`.
-    windows : DataFrame
-        `cluster`.
-    n_bootstrap : int
-    seed : int
-
-    Returns
-    -------
-    dict of str to Evaluation
-        By model, in the order of the predictions.
-    """
-    clusters = windows["cluster"].to_numpy()
-    return {
-        str(model): evaluate(
-            rows["label"].to_numpy(),
-            rows["score"].to_numpy(),
-            groups=clusters[rows["window"]],
-            y_probability=_probability(str(model), rows["score"].to_numpy()),
-            threshold=rows["threshold"].iloc[0],
-            n_bootstrap=n_bootstrap,
-            rng=seed,
-        )
-        for model, rows in predictions.groupby("model", sort=False)
-    }
-
-
-def _probability(model: str, score: np.ndarray) -> np.ndarray | None:
-    """Probabilities behind scores; none where the model has none, whatever range its scores happen to have."""
-    if model == "naive_bayes":
-        return expit(score)
-    return None if model in NO_PROBABILITY else score
 
 
 def tabulate_rung(rung: str, evaluations: dict[str, Evaluation], *, n_train: int) -> pd.DataFrame:

@@ -24,7 +24,6 @@ from neanderthal_nlp.cli.stage import (
     check_split,
     count_windows,
     load_split,
-    predictions,
     read_gaps,
     say,
     training_inputs,
@@ -234,6 +233,7 @@ def network(
 ) -> None:
     """Train the multilayer perceptron; goes on where a killed training stopped."""
     from neanderthal_nlp import network as mlp
+    from neanderthal_nlp.evaluation import tabulate_scores
 
     stage = Stage("network", directory)
     counts, labels, _, parts = load_split(stage.results, split_file)
@@ -247,7 +247,7 @@ def network(
         shutil.copyfile(training / "network.keras", part)
     write_table(history, stage.results / "history.tsv")
     write_table(
-        predictions(parts.test, labels[parts.test], {"network": (scores, 0.5)}),
+        tabulate_scores(parts.test, labels[parts.test], {"network": (scores, 0.5)}),
         stage.results / "predictions/network.tsv",
     )
     stage.record(stage.models / "network.json", training_inputs(stage.results, split_file),
@@ -270,6 +270,7 @@ def forest(
     """Grow the random forest and measure the importance of every k-mer."""
     from neanderthal_nlp import forest as trees_of
     from neanderthal_nlp import persistence
+    from neanderthal_nlp.evaluation import tabulate_scores
 
     stage = Stage("forest", directory)
     counts, labels, words, parts = load_split(stage.results, split_file)
@@ -282,7 +283,7 @@ def forest(
     permuted = trees_of.permutation_importances(model, test, truth, words, columns=leading, seed=seed)
     persistence.save_model(model.set_params(n_jobs=None), stage.models / "forest.skops")
     write_table(importance.merge(permuted, on="kmer", how="left"), stage.results / "importances.tsv")
-    write_table(predictions(parts.test, truth, {"forest": (scores, 0.5)}), stage.results / "predictions/forest.tsv")
+    write_table(tabulate_scores(parts.test, truth, {"forest": (scores, 0.5)}), stage.results / "predictions/forest.tsv")
     stage.record(stage.models / "forest.json", training_inputs(stage.results, split_file),
                  {"trees": trees, "seed": seed})  # fmt: skip
     accuracy = np.mean((scores > 0.5) == truth)
@@ -294,6 +295,7 @@ def linear(directory: Directory, split_file: SplitFile = None, seed: Seed = 1) -
     """Fit logistic regression, linear SVM and naive Bayes."""
     from neanderthal_nlp import linear as models
     from neanderthal_nlp import persistence
+    from neanderthal_nlp.evaluation import tabulate_scores
 
     stage = Stage("linear", directory)
     counts, labels, _, parts = load_split(stage.results, split_file)
@@ -306,14 +308,14 @@ def linear(directory: Directory, split_file: SplitFile = None, seed: Seed = 1) -
         stage.record(stage.models / f"{name}.json", training_inputs(stage.results, split_file), {"seed": seed})
         accuracy = np.mean((scores[name][0] > scores[name][1]) == labels[parts.test])
         stage.say(f"{name.replace('_', ' ')}: accuracy on {len(parts.test):,} test windows {accuracy:.1%}")
-    write_table(predictions(parts.test, labels[parts.test], scores), stage.results / "predictions/linear.tsv")
+    write_table(tabulate_scores(parts.test, labels[parts.test], scores), stage.results / "predictions/linear.tsv")
 
 
 @app.command()
 def evaluation(directory: Directory, seed: Seed = 1) -> None:
     """Measure every model on the held-out windows, with intervals by bootstrap over clusters."""
     from neanderthal_nlp import sequences
-    from neanderthal_nlp.audit.ladder import evaluate_scores
+    from neanderthal_nlp.evaluation import evaluate_scores
 
     stage = Stage("evaluation", directory)
     protocol = read_json(stage.results / "split.json")["protocol"]

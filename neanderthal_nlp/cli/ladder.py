@@ -21,7 +21,6 @@ from neanderthal_nlp.cli.stage import (
     Stage,
     count_windows,
     load_counts,
-    predictions,
     read_gaps,
 )
 from neanderthal_nlp.errors import InputError
@@ -133,6 +132,7 @@ def score(
 ) -> None:
     """Train models under a split and score the windows that it holds out."""
     from neanderthal_nlp.audit import ladder
+    from neanderthal_nlp.evaluation import tabulate_scores
     from neanderthal_nlp.splits import read_split
 
     stage = Stage("audit score", counts)
@@ -154,7 +154,7 @@ def score(
             seed=seed,
             report=stage.say,
         )
-        tables.append(predictions(parts.test, labels[parts.test], found))
+        tables.append(tabulate_scores(parts.test, labels[parts.test], found))
         for name, (values, threshold) in found.items():
             accuracy = np.mean((values > threshold) == labels[parts.test])
             stage.say(f"{name.replace('_', ' ')}: accuracy on {len(values):,} test windows {accuracy:.1%}")
@@ -179,6 +179,7 @@ def ladder(
     from neanderthal_nlp import sequences
     from neanderthal_nlp.audit import ladder as rungs
     from neanderthal_nlp.audit.leaks import measure_leaks
+    from neanderthal_nlp.evaluation import evaluate_scores
     from neanderthal_nlp.splits import read_split
 
     stage = Stage("audit ladder", directory)
@@ -198,7 +199,7 @@ def ladder(
         }
         windows = sequences.read_windows(audit / rung.counts / "windows.tsv")
         parts = read_split(audit / rung.split, windows)
-        found = rungs.evaluate_scores(pd.concat(scored, ignore_index=True), windows, seed=seed)
+        found = evaluate_scores(pd.concat(scored, ignore_index=True), windows, seed=seed)
         table = rungs.tabulate_rung(rung.protocol if rung.null else name, found, n_train=len(parts.train))
         tables["null" if rung.null else "ladder"].append(table)
         if not rung.null:

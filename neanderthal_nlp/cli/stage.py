@@ -118,12 +118,3 @@ def check_split(stage: Stage, model: str) -> None:
     if read_json(record)["inputs"].get("split", {}).get("sha256") != sha256(stage.results / "split.tsv"):
         raise InputError(f"{record}: trained under another split than {stage.results / 'split.tsv'}: train it again, "
                          "or make that split the run's (split --split-file)")  # fmt: skip
-
-
-def predictions(test: np.ndarray, labels: np.ndarray, scores: Mapping[str, tuple[np.ndarray, float]]) -> pd.DataFrame:
-    """Scores of held-out windows, one block of rows a model, with each model's threshold."""
-    tables = [
-        pd.DataFrame({"model": name, "window": test, "label": labels, "score": score, "threshold": threshold})
-        for name, (score, threshold) in scores.items()
-    ]
-    return pd.concat(tables, ignore_index=True)
