@@ -1,6 +1,7 @@
 """The leak report, held to a naive reading of coordinates."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -129,7 +130,18 @@ def test_the_command_takes_a_split_by_name_or_from_a_file(tmp_path):
     result, out = leaks(tmp_path, "--split-file", str(tmp_path / "split.tsv"))
     assert result.returncode == 0, result.stderr
     assert json.loads(out.read_text())["n_test_introgressed"] == 2
-    for options, message in (("--protocol", "lucky"), "expected one of"), (("--split-file", "/nowhere"), "/nowhere"):
+    result, out = leaks(tmp_path, "--protocol", "article", "--protocol", "chromosome")
+    several = json.loads(out.read_text())
+    assert list(several["protocols"]) == ["article", "chromosome"]
+    assert several["protocols"]["chromosome"] == found["protocols"]["chromosome"]
+    assert several["test_share_region_overlap"] == several["protocols"]["article"]["test_share_region_overlap"]
+    assert sorted(set(re.findall(r"^audit \w+:", result.stderr, re.M))) == ["audit article:", "audit chromosome:"]
+    both = ("--protocol", "article", "--split-file", "/nowhere")
+    for options, message in (
+        (("--protocol", "lucky"), "expected one of"),
+        (("--split-file", "/nowhere"), "/nowhere"),
+        (both, "found with --protocol, expected one of the two"),
+    ):
         result, out = leaks(tmp_path, *options)
         assert result.returncode == 2
         assert message in result.stderr

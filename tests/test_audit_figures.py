@@ -17,7 +17,8 @@ from neanderthal_nlp.figures import ARTICLE, AUDIT, FIGURES, draw_figures
 from neanderthal_nlp.figures.audit import CONTROL_NAMES, FLAG_NAMES, MODEL_NAMES
 from neanderthal_nlp.figures.style import spread_apart
 
-NAMES = ["12_leak_ladder", "13_null_genome", "14_leaks", "15_gene_audit", "16_intersection_audit", "17_matching"]
+NAMES = ["12_leak_ladder", "13_null_genome", "14_leaks", "15_gene_audit", "16_intersection_audit", "17_matching",
+         "18_gene_doses"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +61,8 @@ EXPECTED = {
                               "fewer genes", "Pairs of region and gene: observed / expected"],
     "17_matching": ["n = 79,123 pairs of windows alike in composition", "(4,471 regions without a partner)",
                     "tolerance, ±0.1", "matched", "GC content", "share of repeats"],
+    "18_gene_doses": ["As published: 387 of 20,924 predicted", "Published table: 387 of 20,924 predicted", "none",
+                      "up to 50", "50 to 95", "95 to 100", "of 19,008", "265", "Genes predicted (%)"],
 }  # fmt: skip
 
 
@@ -88,7 +91,9 @@ def test_what_was_not_run_is_not_drawn(folder, tmp_path, monkeypatch):
     results = {**ordinary_results(), **audit_results()}
     del results["audit/null.tsv"], results["audit/genes.tsv"], results["audit/matched/match.json"]
     paths = draw_figures(save(results, tmp_path / "results"), tmp_path / "figures")
-    assert sorted({path.stem for path in paths}) == ["12_leak_ladder", "14_leaks", "16_intersection_audit"]
+    assert sorted({path.stem for path in paths}) == [
+        "12_leak_ladder", "14_leaks", "16_intersection_audit", "18_gene_doses",
+    ]  # fmt: skip
 
 
 def test_a_results_file_of_the_audit_that_is_not_one(folder, tmp_path):
@@ -266,3 +271,27 @@ def test_poorest_results_are_drawn(tmp_path, monkeypatch):
     assert "Out of fold: 0 of 21,503 predicted" in texts["15_gene_audit"]
     assert "not defined" in texts["16_intersection_audit"]
     assert "n = 2" in texts["12_leak_ladder"]
+
+
+def test_bars_of_doses_are_shares():
+    results = audit_results()
+    found = results["audit/gene_doses.tsv"].query("table == 'as published'")
+    heights = [bar.get_height() for bar in plot("18_gene_doses", results).axes[0].patches]
+    assert heights == pytest.approx([100 * 107 / 19_008, 100 * 6 / 851, 100 * 9 / 600, 100 * 265 / 465])
+    assert len(heights) == len(found)
+    (axes,) = plot("18_gene_doses", poorest_audit()).axes
+    assert [bar.get_height() for bar in axes.patches] == [0, 0, 0, 0]  # no gene anywhere
+
+
+def test_figures_by_name_need_only_their_own_files(tmp_path):
+    results = {name: audit_results()[name] for name in ("audit/leak.json", "audit/gene_doses.tsv")}
+    folder = save(results, tmp_path / "results")
+    (folder / "genes.tsv").write_text("not looked at", encoding="utf-8")
+    drawn = draw_figures(folder, tmp_path, names=["18_gene_doses", "14_leaks"])
+    assert [path.name for path in drawn] == ["14_leaks.png", "14_leaks.svg", "18_gene_doses.png", "18_gene_doses.svg"]
+    assert NOTE not in texts_of(tmp_path / "14_leaks.svg")  # nothing says that the data are synthetic
+    with pytest.raises(InputError, match=r"intersections.tsv: not found \(expected .* 'audit intersections' writes"):
+        draw_figures(folder, tmp_path / "more", names=["14_leaks", "16_intersection_audit"])
+    with pytest.raises(InputError, match=r"figure '15': found no such figure, expected one of 01_region_lengths, "):
+        draw_figures(folder, tmp_path / "more", names=["14_leaks", "15"])
+    assert not (tmp_path / "more").exists()

@@ -10,7 +10,6 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.text import Text
 
@@ -32,7 +31,7 @@ STAGES = {
     "embeddings.tsv": "embeddings", "clusters.tsv": "embeddings", "gc.tsv": "intersections",
     "intersections.json": "intersections",
 }  # fmt: skip
-NOTE = "synthetic demo data"
+NOTE = "synthetic data"
 
 
 def evaluation_table(cells, low, high):
@@ -333,11 +332,11 @@ def test_an_interrupted_drawing_leaves_the_former_figure(folder, tmp_path, monke
     former = tmp_path / "11_intersections.png"
     former.write_bytes(b"former")
 
-    def half(self, path, **kwargs):
+    def half(figure, path):
         path.write_bytes(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Figure, "savefig", half)
+    monkeypatch.setattr(figures, "_save_png", half)
     with pytest.raises(KeyboardInterrupt):
         draw_figures(folder, tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {former.name: b"former"}

@@ -468,6 +468,8 @@ def test_the_command_audits_the_gene_table(finished, capfd):
     assert counts.loc["out of fold, calibrated", "predicted_rows"] == table["predict_oof"].sum()
     assert counts.loc[again].equals(counts.loc["as published"])
     assert (counts["n_loci"] == table["locus"].nunique()).all()
+    doses = pd.read_csv(audit / "gene_doses.tsv", sep="\t")
+    assert len(set(doses.groupby("table")["n_all"].sum())) == 1  # every gene once, whatever the table says of it
     flags = pd.read_csv(audit / "gene_flags.tsv", sep="\t").set_index(["table", "unit", "flag"])
     assert len(flags) == 4 * 3 * len(FLAGS)
     for flag in FLAGS:
@@ -534,8 +536,11 @@ def test_the_published_table_against_bioframe(data, published, tmp_path):
         "gaps": data / "hg19_gap.bed",
     }
     out = tmp_path / "genes.json"
-    call("audit", "published-genes", *(w for name, path in files.items() for w in (f"--{name}", path)), "--json", out)
+    doses = tmp_path / "doses.tsv"
+    call("audit", "published-genes", *(w for name, path in files.items() for w in (f"--{name}", path)), "--json", out,
+         "--doses", doses)  # fmt: skip
     record = json.loads(out.read_text())
+    assert list(pd.read_csv(doses, sep="\t")["n_predicted"]) == [row["n_predicted"] for row in record["doses"]]
     counts = record["counts"][0]
     assert (counts["n_rows"], counts["predicted_rows"]) == (21_503, 477)
     assert counts["predicted_loci"] < counts["predicted_symbols"] < 477

@@ -241,7 +241,7 @@ def test_controls_of_claims_are_shown_where_they_are(copy, page):
 OPTIONAL = {
     "claims.tsv": "claims", "audit/ladder.tsv": "ladder", "audit/null.tsv": "null", "audit/leak.json": "leaks",
     "audit/matched/balance.tsv": "matching", "audit/matched/match.json": "matching", "audit/gene_counts.tsv": "genes",
-    "audit/gene_flags.tsv": "genes", "audit/intersections.tsv": "intersections",
+    "audit/gene_flags.tsv": "genes", "audit/gene_doses.tsv": "doses", "audit/intersections.tsv": "intersections",
 }  # fmt: skip
 
 
@@ -266,7 +266,7 @@ def test_what_adds_to_a_section_may_be_missing(copy, name):
 def test_a_run_of_nothing(tmp_path):
     (tmp_path / "results").mkdir()
     found = read(tmp_path)
-    assert found.text.count("This part was not run") == 7
+    assert found.text.count("This part was not run") == 8
     assert "There is no config.yaml" in found.text
     assert "synthetic" not in found.text
     assert not found.all("img")
@@ -417,3 +417,16 @@ def test_metrics_are_written(metric, numbers, text):
 )
 def test_differences_are_signed(value, text):
     assert findings.signed(value, 3) == text
+
+
+def test_doses_in_words():
+    results = {name: audit["audit/gene_doses.tsv"] for name, audit in
+               (("some", audit_results()), ("none", poorest_audit()))}  # fmt: skip
+    words = findings.describe_doses(results["some"])
+    assert words[0] == (
+        "As published: where more than 95.0 % of the text is an introgressed training window, 57.0 % of the genes "
+        "are predicted (265 of 465); where none is, 0.6 % (107 of 19,008)."
+    )
+    assert len(words) == 3
+    (nothing,) = findings.describe_doses(results["none"])
+    assert nothing == "Out of fold: too few genes share letters with training windows to compare."

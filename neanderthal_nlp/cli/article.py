@@ -472,12 +472,15 @@ def intersections(
 @app.command()
 def figures(
     directory: Directory,
+    figure: Annotated[
+        list[str] | None, typer.Option(help="Draw this one only, such as 14_leaks; repeat it for several.")
+    ] = None,
 ) -> None:
     """Draw the figures of the article and of the audit from saved results, as PNG and SVG."""
     from neanderthal_nlp.figures import draw_figures
 
     stage = Stage("figures", directory)
-    paths = draw_figures(stage.results, stage.figures)
+    paths = draw_figures(stage.results, stage.figures, names=figure)
     stage.say(f"{len(paths)} files in {stage.figures}")
 
 

@@ -28,7 +28,10 @@ def leaks(
     depleted: Annotated[Path, typer.Option(help="Depleted regions, BED; row by row the partners.")],
     json: Annotated[Path, typer.Option(help="Where to write the report.")],
     gaps: Annotated[Path | None, typer.Option(help="BED; pairs that touch one of these are left out.")] = None,
-    protocol: Annotated[str, typer.Option(help="Split: article, distinct, cluster or chromosome.")] = "article",
+    protocol: Annotated[
+        list[str] | None,
+        typer.Option(help="Split: article (default), distinct, cluster or chromosome; repeat it to compare several."),
+    ] = None,
     split_file: Annotated[Path | None, typer.Option(help="Manifest of a split to use instead.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the split.")] = parameters.SPLIT_SEED,
 ) -> None:
@@ -37,22 +40,30 @@ def leaks(
     from neanderthal_nlp.splits import read_split, split
 
     start = time.perf_counter()
+    if split_file is not None and protocol:
+        raise InputError("--split-file: found with --protocol, expected one of the two")
     windows = _read_windows(introgressed, depleted, gaps)
-    parts = read_split(split_file, windows) if split_file else split(windows, protocol=protocol, seed=seed)
+    if split_file is not None:
+        parts = {"given": read_split(split_file, windows)}
+    else:
+        parts = {name: split(windows, protocol=name, seed=seed) for name in protocol or ["article"]}
     with about(introgressed):
-        report = measure_leaks(windows, parts)
+        reports = {name: measure_leaks(windows, sides) for name, sides in parts.items()}
     inputs = {"introgressed": introgressed, "depleted": depleted, **({"gaps": gaps} if gaps else {}),
               **({"split": split_file} if split_file else {})}  # fmt: skip
-    settings = {"protocol": "given" if split_file else protocol, "seed": seed}
-    write_json({**report.to_dict(), **provenance(inputs, settings, time.perf_counter() - start)}, json)
-    say("audit", f"{report.n_pairs:,} pairs, {report.n_distinct_starts:,} distinct starts, "
-                 f"{report.n_clusters:,} clusters (worth {report.n_effective:,.0f} regions)")  # fmt: skip
-    say("audit", f"of {report.n_test_introgressed:,} introgressed test windows {report.test_share_exact:.1%} are "
-                 f"training windows letter for letter, {report.test_share_window_overlap:.1%} overlap one, "
-                 f"{report.test_share_region_overlap:.1%} overlap a training region")  # fmt: skip
-    rules = report.rule_accuracy
-    say("audit", f"accuracy without learning: seen this window {rules.exact_window:.1%}, overlaps an introgressed "
-                 f"training window {rules.window_overlap:.1%}, region {rules.region_overlap:.1%}")  # fmt: skip
+    first = next(iter(reports.values()))
+    record = {**first.to_dict(), "protocols": {name: report.to_dict() for name, report in reports.items()}}
+    write_json({**record, **provenance(inputs, {"seed": seed}, time.perf_counter() - start)}, json)
+    say("audit", f"{first.n_pairs:,} pairs, {first.n_distinct_starts:,} distinct starts, "
+                 f"{first.n_clusters:,} clusters (worth {first.n_effective:,.0f} regions)")  # fmt: skip
+    for name, report in reports.items():
+        source = f"audit {name}" if len(reports) > 1 else "audit"
+        say(source, f"of {report.n_test_introgressed:,} introgressed test windows {report.test_share_exact:.1%} are "
+                    f"training windows letter for letter, {report.test_share_window_overlap:.1%} overlap one, "
+                    f"{report.test_share_region_overlap:.1%} overlap a training region")  # fmt: skip
+        rules = report.rule_accuracy
+        say(source, f"accuracy without learning: seen this window {rules.exact_window:.1%}, overlaps an introgressed "
+                    f"training window {rules.window_overlap:.1%}, region {rules.region_overlap:.1%}")  # fmt: skip
 
 
 def _read_windows(introgressed: Path, depleted: Path, gaps: Path | None) -> pd.DataFrame:
@@ -119,6 +130,7 @@ def genes(
     write_table(table[gene_table.AUDIT_COLUMNS], stage.results / "audit/genes.tsv")
     write_table(summary.counts, stage.results / "audit/gene_counts.tsv")
     write_table(summary.flags, stage.results / "audit/gene_flags.tsv")
+    write_table(summary.doses, stage.results / "audit/gene_doses.tsv")
     stage.record(
         stage.results / "audit/genes.json",
         {
@@ -130,7 +142,6 @@ def genes(
         },
         {"trees": trees, "folds": folds, "length": length, "k": k, "seed": seed},
         windows=_records(worth.to_frame()),
-        doses=_records(summary.doses),
         calibrators=[curve._asdict() for curve in found.calibrators],
     )
     for name in tables:
@@ -147,6 +158,7 @@ def published_genes(
     published: Annotated[Path, typer.Option(help="Published table of predictions.")],
     json: Annotated[Path, typer.Option(help="Where to write the report.")],
     gaps: Annotated[Path | None, typer.Option(help="BED; pairs that touch one of these are left out.")] = None,
+    doses: Annotated[Path | None, typer.Option(help="Where to write the table that figure 18 is drawn from.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 1,
 ) -> None:
     """Tell from coordinates alone which published predictions are of letters that the forest was trained on."""
@@ -166,6 +178,8 @@ def published_genes(
         name: _records(frame.drop(columns="table")) for name, frame in summary._asdict().items()
     }}  # fmt: skip
     write_json({**record, **provenance(inputs, {"seed": seed}, time.perf_counter() - start)}, json)
+    if doses is not None:
+        write_table(summary.doses, doses)
     _say_summary(summary, "published table")
 
 

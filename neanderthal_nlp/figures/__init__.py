@@ -6,14 +6,16 @@ wide (one or two columns of a journal).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from PIL import Image
 
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.figures.article import (
@@ -29,6 +31,7 @@ from neanderthal_nlp.figures.article import (
 )
 from neanderthal_nlp.figures.audit import (
     plot_gene_audit,
+    plot_gene_doses,
     plot_intersection_audit,
     plot_leak_ladder,
     plot_leaks,
@@ -63,6 +66,7 @@ __all__ = [
     "plot_embedding",
     "plot_gc_content",
     "plot_gene_audit",
+    "plot_gene_doses",
     "plot_gene_lists",
     "plot_importances",
     "plot_intersection_audit",
@@ -119,6 +123,7 @@ AUDIT: Mapping[str, Recipe] = {
     "17_matching": Recipe(
         {"balance": "audit/matched/balance.tsv", "summary": "audit/matched/match.json"}, plot_matching
     ),
+    "18_gene_doses": Recipe({"doses": "audit/gene_doses.tsv"}, plot_gene_doses),
 }
 """The audit's figures by file name."""
 FIGURES: Mapping[str, Recipe] = {**ARTICLE, **AUDIT}
@@ -165,6 +170,10 @@ _RESULTS = {
         "audit genes",
         {"table": str, "unit": str, "flag": str, "n_predicted": int, "n_all": int}
         | dict.fromkeys(("share_predicted", "share_all", "odds_ratio", "low", "high"), float),
+    ),
+    "audit/gene_doses.tsv": _Result(
+        "audit genes",
+        {"table": str, "n_all": int, "n_predicted": int} | dict.fromkeys(("above", "up_to", "share_predicted"), float),
     ),
     "audit/genes.tsv": _Result(
         "audit genes", {"Prob_1": float, "prob_oof": float, "in_window": bool, "in_depleted_window": bool}
@@ -217,8 +226,20 @@ def _settle(figure: Figure) -> None:
         text.set_position((round(x, 6), round(y, 6)))
 
 
+def _save_png(figure: Figure, path: Path) -> None:
+    """Save as PNG with a palette: drawings have few colours, and so take a third of the space."""
+    drawn = BytesIO()
+    figure.savefig(drawn, format="png", dpi=DPI, metadata={"Software": None})
+    picture = Image.open(drawn).convert("RGB").quantize(128, dither=Image.Dither.NONE)
+    picture.save(path, format="png", optimize=True, dpi=(DPI, DPI))
+
+
+def _save_svg(figure: Figure, path: Path) -> None:
+    figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
+
+
 @styled
-def draw_figures(results: str | Path, directory: str | Path) -> list[Path]:
+def draw_figures(results: str | Path, directory: str | Path, *, names: Collection[str] | None = None) -> list[Path]:
     """Draw every figure of the article from the results of a run, and of the audit what was run of it.
 
     Parameters
@@ -228,6 +249,8 @@ def draw_figures(results: str | Path, directory: str | Path) -> list[Path]:
     directory : path-like
         Folder of the figures, made if need be.
         Figures of synthetic data say so in a corner.
+    names : collection of str, optional
+        Draw these figures and no other (keys of `FIGURES`); only their own results files must be there.
 
     Returns
     -------
@@ -237,24 +260,30 @@ def draw_figures(results: str | Path, directory: str | Path) -> list[Path]:
     Raises
     ------
     InputError
-        A results file of the article's stages is missing, or a file is not what its stage writes; nothing is drawn
-        then.
+        A results file that is needed is missing, or a file is not what its stage writes, or there is no figure of
+        that name; nothing is drawn then.
     """
     results, directory = Path(results), Path(directory)
-    audit = {name for recipe in AUDIT.values() for name in recipe.inputs.values()}
-    loaded = {name: _load(results, name) for name in _RESULTS if name not in audit or (results / name).exists()}
-    note = "synthetic demo data" if loaded["regions.json"].get("synthetic") else ""
+    strange = [name for name in names or () if name not in FIGURES]
+    if strange:
+        raise InputError(f"figure {strange[0]!r}: found no such figure, expected one of {', '.join(FIGURES)}")
+    wanted = {name: recipe for name, recipe in FIGURES.items() if name in (ARTICLE if names is None else names)}
+    needed = {file for recipe in wanted.values() for file in recipe.inputs.values()}
+    welcome = _RESULTS if names is None else ("regions.json",)
+    there = [file for file in welcome if file not in needed and (results / file).exists()]
+    loaded = {file: _load(results, file) for file in _RESULTS if file in needed or file in there}
+    note = "synthetic data" if loaded.get("regions.json", {}).get("synthetic") else ""
     paths = []
-    for name, recipe in FIGURES.items():
+    for name, recipe in (FIGURES if names is None else wanted).items():
         if not loaded.keys() >= set(recipe.inputs.values()):
             continue
         figure = recipe.plot(**{argument: loaded[file] for argument, file in recipe.inputs.items()})
         if note:
             _stamp(figure, note)
         _settle(figure)
-        for suffix, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
+        for suffix, save in (("png", _save_png), ("svg", _save_svg)):
             path = directory / f"{name}.{suffix}"
             with replacing(path) as part:
-                figure.savefig(part, format=suffix, dpi=DPI, metadata=metadata)
+                save(figure, part)
             paths.append(path)
     return paths

@@ -437,3 +437,44 @@ def plot_matching(balance: pd.DataFrame, summary: Mapping[str, Any]) -> Figure:
                    f"({summary['n_unmatched']:,} regions without a partner)")  # fmt: skip
     figure.legend(loc="outside lower left", ncols=2, frameon=False)
     return figure
+
+
+def dose_name(row: Any) -> str:
+    """Write the span of a row of `audit/gene_doses.tsv` in per cent."""
+    if np.isnan(row.above):
+        return "none"
+    return f"up to {100 * row.up_to:.0f}" if row.above == 0 else f"{100 * row.above:.0f} to {100 * row.up_to:.0f}"
+
+
+@styled
+def plot_gene_doses(doses: pd.DataFrame) -> Figure:
+    """Figure 18: share of genes predicted, by the share of their text that is an introgressed training window.
+
+    Parameters
+    ----------
+    doses : DataFrame
+        `table, above, up_to, n_all, n_predicted, share_predicted` (`audit/gene_doses.tsv`); a panel a table.
+    """
+    parts = [(str(name), part.reset_index(drop=True)) for name, part in doses.groupby("table", sort=False)]
+    width = ONE_COLUMN if len(parts) == 1 else TWO_COLUMNS
+    n_columns = min(len(parts), 2)
+    n_rows = -(-len(parts) // n_columns)
+    figure = new_figure(width, 12 + 50 * n_rows)
+    panels = figure.subplots(n_rows, n_columns, sharey=True, squeeze=False)
+    for axes in panels.flat[len(parts) :]:
+        axes.set_axis_off()
+    for axes, (name, part) in zip(panels.flat, parts, strict=False):
+        axes.bar(part.index, 100 * part["share_predicted"].fillna(0), width=0.7, color=INTROGRESSED)
+        for place, row in enumerate(records(part)):
+            height = 0.0 if np.isnan(row.share_predicted) else 100 * row.share_predicted
+            axes.text(place, height + 1.5, f"{row.n_predicted:,}\nof {row.n_all:,}", ha="center", va="bottom",
+                      fontsize=6, linespacing=1.1)  # fmt: skip
+        axes.set_xticks(part.index, [dose_name(row) for row in records(part)])
+        axes.tick_params(axis="x", length=0)
+        axes.set(ylim=(0, 118), yticks=range(0, 101, 20))
+        axes.set_title(f"{name.capitalize()}: {part['n_predicted'].sum():,} of {part['n_all'].sum():,} predicted")
+    for axes in panels[:, 0]:
+        axes.set_ylabel("Genes predicted (%)")
+    for axes in panels.flat[: len(parts)]:
+        axes.set_xlabel("Text that is an introgressed training window (%)")
+    return figure

@@ -78,6 +78,11 @@ _TABLES: Mapping[str, Mapping[str, Any]] = {
         **dict.fromkeys(("n_predicted", "n_predicted_flagged", "n_all", "n_all_flagged"), int),
         **dict.fromkeys(("share_predicted", "share_all", "odds_ratio", "low", "high"), float),
     },
+    "audit/gene_doses.tsv": {
+        "table": str,
+        **dict.fromkeys(("n_all", "n_predicted"), int),
+        **dict.fromkeys(("above", "up_to", "share_predicted"), float),
+    },
     "audit/intersections.tsv": {
         **dict.fromkeys(("variant", "description", "conclusion"), str),
         **dict.fromkeys(("n_regions", "observed", "n_draws", "n_at_or_below"), int),

@@ -224,6 +224,34 @@ def describe_matching(balance: pd.DataFrame, summary: Mapping[str, Any]) -> list
     ]
 
 
+def describe_doses(doses: pd.DataFrame) -> list[str]:
+    """Say how the share of predicted genes goes with the share of their text that was trained on.
+
+    Parameters
+    ----------
+    doses : DataFrame
+        `table, above, up_to, n_all, n_predicted, share_predicted` (`audit/gene_doses.tsv`).
+
+    Returns
+    -------
+    list of str
+        Sentences, one a table.
+    """
+    sentences = []
+    for name, part in doses.groupby("table", sort=False):
+        first, last = part.iloc[0], part.iloc[-1]
+        if not (first["n_all"] and last["n_all"]):
+            sentences.append(f"{_upper(str(name))}: too few genes share letters with training windows to compare.")
+            continue
+        sentences.append(
+            f"{_upper(str(name))}: where more than {percent(last['above'])} of the text is an introgressed training "
+            f"window, {percent(last['share_predicted'])} of the genes are predicted "
+            f"({last['n_predicted']:,} of {last['n_all']:,}); where none is, {percent(first['share_predicted'])} "
+            f"({first['n_predicted']:,} of {first['n_all']:,})."
+        )
+    return sentences
+
+
 def describe_genes(counts: pd.DataFrame, flags: pd.DataFrame, worth: pd.DataFrame) -> list[str]:
     """Say which predicted genes training has seen, and what scores by models that have not are worth.
 

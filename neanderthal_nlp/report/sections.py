@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from neanderthal_nlp.figures.audit import CONTROL_NAMES, COVARIATE_NAMES, MODEL_NAMES, RUNG_NAMES, odds_text
+from neanderthal_nlp.figures.audit import CONTROL_NAMES, COVARIATE_NAMES, MODEL_NAMES, RUNG_NAMES, dose_name, odds_text
 from neanderthal_nlp.figures.style import percent, records
 from neanderthal_nlp.report import findings
 
@@ -194,6 +194,16 @@ def _matching(results: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _doses(results: Mapping[str, Any]) -> dict[str, Any]:
+    doses = results["audit/gene_doses.tsv"]
+    names = [dose_name(row) for row in records(doses)]
+    table = doses.assign(dose=names, cell=[f"{row.n_predicted:,} of {row.n_all:,}" for row in records(doses)])
+    header = ["table", *dict.fromkeys(names)]
+    rows = [[name, *part["cell"]] for name, part in table.groupby("table", sort=False)]
+    caption = "Genes predicted, by the share (%) of their text that is an introgressed training window"
+    return {"sentences": findings.describe_doses(doses), "tables": [Table(caption, header, rows)]}
+
+
 def _genes(results: Mapping[str, Any]) -> dict[str, Any]:
     counts, flags = results["audit/gene_counts.tsv"], results["audit/gene_flags.tsv"]
     worth = pd.DataFrame(results.get("audit/genes.json", {}).get("windows", []))
@@ -264,6 +274,9 @@ _SECTIONS: Sequence[tuple[Section, Sequence[str], _Builder]] = (
     (Section("genes", "Genes that training has seen", "15_gene_audit",
              "Predicted genes in and near training windows against all genes; their scores, published and out of fold"),
      ["audit/gene_counts.tsv", "audit/gene_flags.tsv"], _genes),
+    (Section("doses", "Genes recalled", "18_gene_doses",
+             "Share of the genes predicted, by the share of their text that is an introgressed training window"),
+     ["audit/gene_doses.tsv"], _doses),
     (Section("intersections", "Do introgressed regions avoid genes?", "16_intersection_audit",
              "Genes met against genes expected, in each variant of the test"),
      ["audit/intersections.tsv"], _intersections),
