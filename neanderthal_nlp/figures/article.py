@@ -254,14 +254,17 @@ def plot_importances(
         axes.tick_params(axis="x", length=0)
         axes.set_ylabel(label)
         text = f"lines: standard deviation over {repeats}" if rows[column].notna().any() else "not computed"
-        axes.text(1, 0.97, text, transform=axes.transAxes, ha="right", va="top", fontsize=6.5)
+        axes.set_title(text, loc="right", fontsize=6.5, pad=2)
     panels[1].set_xticks(range(len(rows)), rows["kmer"], rotation=90, family=_MONOSPACED, fontsize=6)
     panels[1].set_xlim(_slots(rows))
     panels[1].set_xlabel("k-mer, by impurity importance")
     _emphasise(panels[1].get_xticklabels(), predictive)
-    panels[0].set_title(
+    figure.suptitle(
         f"The {len(rows)} most important of {len(importances):,} k-mers; "
-        f"green: {', '.join(predictive)}, which the article names"
+        f"green: {', '.join(predictive)}, which the article names",
+        fontsize=7.5,
+        x=0.01,
+        ha="left",
     )
     return figure
 
