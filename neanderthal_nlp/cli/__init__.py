@@ -13,7 +13,7 @@ import threading
 
 import typer
 
-from neanderthal_nlp.cli import article, audit, ladder
+from neanderthal_nlp.cli import article, audit, deviations, ladder
 from neanderthal_nlp.cli.stage import say
 from neanderthal_nlp.errors import InputError
 
@@ -25,6 +25,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
                   "finds what earlier ones wrote. `python -m neanderthal_nlp.reproduce` runs them all.")  # fmt: skip
 app.add_typer(article.app)
 audit.app.add_typer(ladder.app)
+audit.app.add_typer(deviations.app)
 app.add_typer(audit.app, name="audit", help="What the numbers mean.")
 app.command()(audit.null_genome)
 
