@@ -10,13 +10,16 @@ from neanderthal_nlp import __version__
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 
-# Sphinx reads one folder: notebooks and figures are copied into it, and the commands describe themselves.
-for name, suffix in (("notebooks", "*.ipynb"), ("figures", "**/*.png")):
-    shutil.rmtree(HERE / "_generated" / name, ignore_errors=True)
-    for path in (ROOT / name).glob(suffix):
-        copy = HERE / "_generated" / name / path.relative_to(ROOT / name)
+# Sphinx reads one folder: what is kept elsewhere is copied into it, and the commands describe themselves.
+shutil.rmtree(HERE / "_generated", ignore_errors=True)
+for pattern in ("notebooks/*.ipynb", "figures/README.md", "figures/*/*.png", "models/README.md"):
+    for path in ROOT.glob(pattern):
+        copy = HERE / "_generated" / path.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(path, copy)
+        if path.suffix == ".png":
+            shutil.copy2(path, copy)
+        else:  # links to these pages start from another place
+            copy.write_text(path.read_text(encoding="utf-8").replace("](../docs/", "](../../"), encoding="utf-8")
 commands = HERE / "_generated" / "command_line.md"
 subprocess.run(
     [Path(sys.executable).with_name("typer"), "neanderthal_nlp.cli", "utils", "docs", "--name", "neanderthal-nlp",
@@ -40,8 +43,18 @@ copybutton_prompt_text = "$ "
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # the docstrings name types and shapes
 numpydoc_show_class_members = False
+default_role = "code"  # docstrings name arguments and columns in single backticks
 
 html_theme = "furo"
 html_title = f"neanderthal_nlp {__version__}"
 html_show_sourcelink = False
 html_show_sphinx = False
+
+
+def setup(app):
+    """Leave the fields of named tuples to the docstrings of their classes."""
+
+    def skip(_app, _what, _name, value, _skip, _options):
+        return True if str(value.__doc__).startswith("Alias for field") else None
+
+    app.connect("autodoc-skip-member", skip)

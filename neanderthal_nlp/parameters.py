@@ -28,19 +28,27 @@ SPLIT_SEED = 42
 
 # Section 2, the multilayer perceptron
 HIDDEN_UNITS = 3000
+"""Units of the one hidden layer."""
 HIDDEN_ACTIVATION = "sigmoid"
+"""Activation of the hidden layer."""
 L1_PENALTY = 1e-5
 """L1 regulariser on the hidden layer's kernel."""
 LEARNING_RATE = 1e-4
+"""Of stochastic gradient descent."""
 MOMENTUM = 0.9
+"""Of stochastic gradient descent."""
 NESTEROV = False
+"""Whether the momentum is Nesterov's."""
 EPOCHS = 200
+"""Passes over the training windows."""
 BATCH_SIZE = 32
+"""Windows a step of the gradient."""
 VALIDATION_SPLIT = 0.2
 """Last share of the training rows, in their order, kept for validation (Keras semantics)."""
 
 # Section 2, the random forest
 N_ESTIMATORS = 500
+"""Trees of the forest."""
 N_TOP_IMPORTANCES = 50
 """Largest impurity importances shown (figure 6)."""
 PREDICTIVE_KMERS = ("AAAAA", "CAAAA", "CATTT", "TTTTT")
@@ -52,11 +60,17 @@ GENE_LENGTH = 8_800
 
 # Section 4, "Word embeddings"
 WORD2VEC_DIMENSIONS = 100
+"""Length of a k-mer's vector (gensim's default)."""
 WORD2VEC_MIN_COUNT = 2
+"""Occurrences below which a k-mer gets no vector."""
 WORD2VEC_WORKERS = 4
+"""Threads of Word2Vec."""
 PCA_COMPONENTS = 5
+"""Principal components that UMAP and t-SNE start from."""
 UMAP_NEIGHBORS = 30
+"""`n_neighbors` of UMAP."""
 UMAP_MIN_DIST = 0.2
+"""`min_dist` of UMAP."""
 
 # Section 5, "Evolution eliminates Neanderthal DNA from genes"
 N_DRAWS = 20
@@ -70,6 +84,7 @@ NEVER_TEST = ("chr6", "6")
 LINEAR_MODELS = ("logistic_regression", "linear_svm", "naive_bayes")
 """The models that the article calls worse than its network."""
 MODELS = ("network", "forest", *LINEAR_MODELS)
+"""Every model that is trained, in the order of the article."""
 RULES = ("exact_window", "window_overlap", "region_overlap")
 """Rules that learn nothing but coordinates; see `audit.leaks`."""
 CONTROLS = ("gc", "dinucleotides", "shuffled_labels", *RULES)

@@ -1,6 +1,6 @@
 """Notebooks as they are committed: in step with their scripts, run from top to bottom, without methods of their own.
 
-That they run is checked by `make notebooks`.
+That they run is checked by `make notebooks`, on the article's data by `long_notebooks.py`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,11 @@ FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
 METHODS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda, ast.If, ast.While, ast.Try)
 
+DATA = {"write_demo", "read_profile"}
+"""Functions that say which data a notebook reads."""
+QUIET = {"cleanup", "close", "filterwarnings", "set_option", "write_null_genome"}
+"""Methods and functions that a cell may end with and show nothing."""
+
 
 def read(name, suffix):
     return jupytext.read(FOLDER / f"{name}{suffix}")
@@ -23,6 +28,23 @@ def read(name, suffix):
 
 def code_cells(name):
     return [cell for cell in read(name, ".ipynb").cells if cell.cell_type == "code"]
+
+
+def parse(cell):
+    """Syntax tree of a code cell without its magics."""
+    return ast.parse(re.sub(r"^%.*$", "", cell.source, flags=re.MULTILINE))
+
+
+def shows(cell):
+    """Whether a cell ends with something to be shown."""
+    last = parse(cell).body[-1]
+    called = last.value.func if isinstance(last, ast.Expr) and isinstance(last.value, ast.Call) else None
+    return isinstance(last, ast.Expr) and getattr(called, "attr", "") not in QUIET
+
+
+def test_notebooks_are_numbered_without_holes():
+    assert [int(name[:2]) for name in NOTEBOOKS] == list(range(1, len(NOTEBOOKS) + 1))
+    assert len(NOTEBOOKS) >= 7
 
 
 def test_each_notebook_has_a_script():
@@ -33,7 +55,8 @@ def test_each_notebook_has_a_script():
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_notebook_and_script_hold_the_same_cells(name):
     cells, expected = (
-        [(cell.cell_type, cell.source) for cell in read(name, suffix).cells] for suffix in (".ipynb", ".py")
+        [(cell.cell_type, cell.source, cell.metadata.get("tags")) for cell in read(name, suffix).cells]
+        for suffix in (".ipynb", ".py")
     )
     assert cells == expected
 
@@ -46,8 +69,15 @@ def test_outputs_are_of_one_run_from_top_to_bottom_without_a_complaint(name):
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
+def test_every_cell_that_shows_something_has_its_output(name):
+    cells = code_cells(name)
+    assert [cell.source for cell in cells if cell.outputs] == [cell.source for cell in cells if shows(cell)]
+    assert any("image/" in kind for cell in cells for output in cell.outputs for kind in output.data)
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
 def test_outputs_are_small_and_name_no_place_on_a_machine(name):
-    assert (FOLDER / f"{name}.ipynb").stat().st_size < 1_000_000
+    assert (FOLDER / f"{name}.ipynb").stat().st_size < 500_000
     shown = [text for cell in code_cells(name) for output in cell.outputs for kind, text in output.data.items()
              if kind.startswith("text/")]  # fmt: skip
     assert shown
@@ -56,5 +86,31 @@ def test_outputs_are_small_and_name_no_place_on_a_machine(name):
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_cells_call_the_package_and_define_nothing(name):
-    sources = [re.sub(r"^%.*$", "", cell.source, flags=re.MULTILINE) for cell in code_cells(name)]
-    assert not [node for source in sources for node in ast.walk(ast.parse(source)) if isinstance(node, METHODS)]
+    assert not [node for cell in code_cells(name) for node in ast.walk(parse(cell)) if isinstance(node, METHODS)]
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_title_bears_the_number_and_warns_of_synthetic_data(name):
+    first = read(name, ".ipynb").cells[0]
+    assert first.cell_type == "markdown"
+    assert first.source.startswith(f"# {name[:2]}. ")
+    assert "synthetic" in first.source
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_one_cell_says_which_data_are_read(name):
+    tagged = [cell for cell in code_cells(name) if "settings" in cell.metadata.get("tags", [])]
+    assert len(tagged) == 1
+    assigned = {target.id for node in parse(tagged[0]).body if isinstance(node, ast.Assign)
+                for target in node.targets}  # fmt: skip
+    assert {"settings", "paths"} <= assigned
+    used = {cell.source: {node.id for node in ast.walk(parse(cell)) if isinstance(node, ast.Name)}
+            for cell in code_cells(name)}  # fmt: skip
+    assert [source for source, names in used.items() if names & DATA] == [tagged[0].source]
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_links_lead_to_notebooks_that_are_there(name):
+    text = "\n".join(cell.source for cell in read(name, ".ipynb").cells if cell.cell_type == "markdown")
+    found = set(re.findall(r"\]\((\w+)\.ipynb\)", text))
+    assert found <= set(NOTEBOOKS)
