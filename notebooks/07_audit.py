@@ -14,11 +14,12 @@
 # ---
 
 # %% [markdown]
-# # The audit: what the numbers mean
+# # 07. The audit: what the numbers mean
 #
 # > **All data here are synthetic.** The genome, the "introgressed" regions and the genes come from a random number
 # > generator. Nobody inherited these letters from anybody, and no number below says anything about Neanderthals. That
-# > is the point: we know what was planted, so we can see what each control brings to light.
+# > is the point: we know what was planted, so we can see what each control brings to light. One cell, *Settings*,
+# > changes that.
 #
 # *Deep Learning on Neanderthal Genes* (Oskolkov 2019) reads stretches of DNA as sentences of 5-mers. A neural network
 # tells introgressed from depleted stretches with an accuracy of 82.2 %, a random forest of 84.5 %. What do such
@@ -32,18 +33,8 @@
 #   narrow and p-values too small.
 #
 # Each section says what the article did, calls the package, shows the result and says what it means. No method is
-# defined here: every call works on real regions too. The notebook runs in one to two minutes on two cores.
-
-# %%
-# Settings: larger numbers take longer and give narrower intervals.
-SEED = 1
-N_REGIONS = 600  # introgressed regions; `make reproduce` has 1,200
-COMPOSITION = 1.0  # how much introgressed loci differ in composition: 0 not at all, 1 clearly
-OVERLAP = 1.0  # how much introgressed regions overlap: 0 not at all, 1 about six to a locus
-N_TREES = 100  # trees of each random forest; the article has 500
-N_CANDIDATES = 100  # places tried for each matched partner
-N_FOLDS = 4  # folds of whole chromosomes that genes are scored in
-N_DRAWS = 199  # draws of each gene-intersection test
+# defined here: every call works on real regions too, but what the text says of results, it says of the demo. The
+# notebook runs in one to two minutes on two cores.
 
 # %%
 # %matplotlib inline
@@ -59,9 +50,23 @@ from neanderthal_nlp.demo import write_demo
 from neanderthal_nlp.figures import audit as figures
 from neanderthal_nlp.genome import open_genome
 from neanderthal_nlp.parameters import LINEAR_MODELS, PROTOCOLS
+from neanderthal_nlp.profiles import read_profile
 from neanderthal_nlp.report import findings
 
 pd.set_option("display.precision", 3, "display.max_colwidth", None)
+folder = tempfile.TemporaryDirectory()
+workspace = Path(folder.name)
+
+# %% tags=["settings"]
+# The embedded demo, small. For the article's own data, change this cell only:
+#     settings = read_profile("article")
+#     paths = {"genome": "hg19.2bit", "introgressed": "Akey_intr_coords.bed", "genes": "gene_ids.txt"}
+settings = read_profile("demo", ["n_estimators=100", "audit_draws=199"])
+paths = write_demo(workspace, n_regions=600, composition=1.0, overlap=1.0, seed=settings["seed"])
+
+# Larger numbers take longer and give narrower intervals.
+N_CANDIDATES = 100  # places tried for each matched partner
+N_FOLDS = 4  # folds of whole chromosomes that genes are scored in
 
 # %% [markdown]
 # ## 1. Data of which we know the truth
@@ -71,21 +76,34 @@ pd.set_option("display.precision", 3, "display.max_colwidth", None)
 #
 # **Our call.** `write_demo` makes a small genome and plants two things: regions that overlap, and loci that prefer
 # AT-rich isochores and hold a few more AA, TT, CA and TG. There is no ancestry in it. From there on everything goes
-# as in the article.
+# as in the article, and as in [01](01_prepare_sequences.ipynb) and [02](02_bag_of_words_and_network.ipynb).
 
 # %%
-workspace = tempfile.TemporaryDirectory()
-folder = Path(workspace.name)
-paths = write_demo(folder, n_regions=N_REGIONS, composition=COMPOSITION, overlap=OVERLAP, seed=SEED)
-
-introgressed = intervals.read_bed(paths["introgressed"])
-annotation = genes.read_genes(paths["genes"])
-genome = open_genome(paths["genome"], cache=folder)
-gaps = sequences.find_gaps(genome, genome.chromsizes)
-
-depleted = sequences.draw_partners(introgressed, genome.chromsizes, gaps, rng=SEED)
-windows = sequences.make_windows(introgressed.loc[depleted.index], depleted, genome, gaps=gaps)
-counts = kmers.count_kmers(sequences.fetch_windows(windows, genome))
+genome = open_genome(paths["genome"], cache=workspace)
+sizes = sequences.assembly_sizes(genome, assembly=settings["assembly"], chromsizes=settings["chromsizes"])
+introgressed = intervals.match_naming(intervals.read_bed(paths["introgressed"])[["chrom", "start", "end"]], sizes)
+intervals.check_regions(introgressed, sizes, source="introgressed regions")
+introgressed = introgressed.drop_duplicates(ignore_index=True)
+gaps = sequences.find_gaps(genome, sizes)
+depleted = sequences.draw_partners(
+    introgressed,
+    sizes,
+    gaps,
+    drop_unplaced=settings["unplaced"] == "drop",
+    as_published=settings["as_published"],
+    rng=settings["seed"],
+)
+read = introgressed.loc[depleted.index]
+windows = sequences.make_windows(
+    read,
+    depleted,
+    genome,
+    length=settings["window_length"],
+    k=settings["k"],
+    gaps=gaps,
+    as_published=settings["as_published"],
+)
+counts = kmers.count_kmers(sequences.fetch_windows(windows, genome), settings["k"])
 windows.head()
 
 # %% [markdown]
@@ -103,10 +121,7 @@ windows.head()
 
 # %%
 parts = {name: splits.split(windows, protocol=name) for name in PROTOCOLS}
-leaks = {
-    name: audit.leak_report(introgressed.loc[depleted.index], depleted, gaps=gaps, protocol=name)._asdict()
-    for name in PROTOCOLS
-}
+leaks = {name: audit.leak_report(read, depleted, gaps=gaps, protocol=name)._asdict() for name in PROTOCOLS}
 pd.DataFrame(leaks).drop("rule_accuracy")
 
 # %%
@@ -138,12 +153,13 @@ Markdown(" ".join(findings.describe_leaks({"protocols": leaks})))
 
 # %%
 match = audit.match_depleted(
-    introgressed,
+    read.reset_index(drop=True),
     genome,
-    genome.chromsizes,
+    sizes,
     avoid=pd.concat([introgressed, gaps]),
+    length=settings["window_length"],
     n_candidates=N_CANDIDATES,
-    rng=SEED,
+    rng=settings["seed"],
 )
 balance = matching.balance_of_match(match, depleted, genome)
 matching.check_match(balance, match.depleted, introgressed)
@@ -171,8 +187,10 @@ Markdown(" ".join(findings.describe_matching(balance, summary)))
 # network is left out here, for its time; `make reproduce` has it.
 
 # %%
-matched = sequences.make_windows(match.introgressed, match.depleted, genome, gaps=gaps)
-matched_counts = kmers.count_kmers(sequences.fetch_windows(matched, genome))
+matched = sequences.make_windows(
+    match.introgressed, match.depleted, genome, length=settings["window_length"], k=settings["k"], gaps=gaps
+)
+matched_counts = kmers.count_kmers(sequences.fetch_windows(matched, genome), settings["k"])
 held_out = splits.held_out_chromosomes(windows, parts["chromosome"])
 
 rungs = {name: (windows, counts, parts[name]) for name in PROTOCOLS}
@@ -183,9 +201,11 @@ measured, rows = {}, []
 for name, (table, words, split) in rungs.items():
     scores = {}
     for group in ("forest", "linear", "controls"):
-        scores |= audit.score_group(group, table, words, split, directory=folder, trees=N_TREES, seed=SEED)
+        scores |= audit.score_group(
+            group, table, words, split, directory=workspace, trees=settings["n_estimators"], seed=settings["seed"]
+        )
     scored = evaluation.tabulate_scores(split.test, table["label"].to_numpy()[split.test], scores)
-    measured[name] = evaluation.evaluate_scores(scored, table, seed=SEED)
+    measured[name] = evaluation.evaluate_scores(scored, table, seed=settings["seed"])
     rows.append(ladder.tabulate_rung(name, measured[name], n_train=len(split.train)))
 rung_table = pd.concat(rows, ignore_index=True)
 figures.plot_leak_ladder(rung_table)
@@ -234,14 +254,14 @@ pd.DataFrame(
 # **What the article did.** Nothing of the kind.
 #
 # **Our call.** `write_null_genome` keeps chromosomes, gaps, repeats and the composition of every 100 kb, here with
-# its dinucleotides (`order=1`), and draws the letters at random. To compare with random sequences of the same
+# its dinucleotides (`null_order` is 1), and draws the letters at random. To compare with random sequences of the same
 # composition is an old control (Fitch 1983). Windows, labels and splits are those of above.
 
 # %%
-landscape = audit.genome_landscape(genome, order=1)
-audit.write_null_genome(folder / "null.fa.gz", landscape, seed=SEED)
-with open_genome(folder / "null.fa.gz", cache=folder) as null_genome:
-    null_counts = kmers.count_kmers(sequences.fetch_windows(windows, null_genome))
+landscape = audit.genome_landscape(genome, order=settings["null_order"])
+audit.write_null_genome(workspace / "null.fa.gz", landscape, seed=settings["seed"])
+with open_genome(workspace / "null.fa.gz", cache=workspace) as null_genome:
+    null_counts = kmers.count_kmers(sequences.fetch_windows(windows, null_genome), settings["k"])
 
 # %%
 rows = []
@@ -249,12 +269,18 @@ for name in ("article", "chromosome"):
     scores = {}
     for group in ("forest", "linear"):
         scores |= audit.score_group(
-            group, windows, null_counts, parts[name], directory=folder, trees=N_TREES, seed=SEED
+            group,
+            windows,
+            null_counts,
+            parts[name],
+            directory=workspace,
+            trees=settings["n_estimators"],
+            seed=settings["seed"],
         )
     scored = evaluation.tabulate_scores(parts[name].test, windows["label"].to_numpy()[parts[name].test], scores)
     rows.append(
         ladder.tabulate_rung(
-            name, evaluation.evaluate_scores(scored, windows, seed=SEED), n_train=len(parts[name].train)
+            name, evaluation.evaluate_scores(scored, windows, seed=settings["seed"]), n_train=len(parts[name].train)
         )
     )
 null_table = pd.concat(rows, ignore_index=True)
@@ -279,20 +305,26 @@ Markdown(" ".join(findings.describe_null(rung_table, null_table)))
 # gene anew by forests that saw nothing of its chromosome, and calibrates the scores (Platt 1999).
 
 # %%
+annotation = intervals.match_naming(genes.read_genes(paths["genes"]), sizes)
 train, labels = windows.iloc[parts["article"].train], windows["label"].to_numpy()
 trained = forest.fit_forest(
-    counts[parts["article"].train], labels[parts["article"].train], n_estimators=N_TREES, seed=SEED
+    counts[parts["article"].train],
+    labels[parts["article"].train],
+    n_estimators=settings["n_estimators"],
+    seed=settings["seed"],
 )
-predicted = genes.predict_genes(annotation, genome, trained)
-folds = splits.folds(windows, protocol="chromosome", n_folds=N_FOLDS, seed=SEED, never_test=())
-blind = audit.score_out_of_fold(predicted, windows, genome, folds=folds, n_estimators=N_TREES, seed=SEED)
+predicted = genes.predict_genes(annotation, genome, trained, k=settings["k"])
+folds = splits.folds(windows, protocol="chromosome", n_folds=N_FOLDS, seed=settings["seed"], never_test=())
+blind = audit.score_out_of_fold(
+    predicted, windows, genome, folds=folds, n_estimators=settings["n_estimators"], seed=settings["seed"]
+)
 
 audited = predicted.join(audit.flag_genes(predicted, train)).join(blind.genes)
 audited[["Gene", "Gene_Symbol", "Predict", "Prob_1", "prob_oof", "in_window", "in_region", "shared_nt"]].head(10)
 
 # %%
 found = gene_table.summarise_genes(
-    {"as published": audited, "out of fold": audited.assign(Predict=audited["predict_oof"])}, seed=SEED
+    {"as published": audited, "out of fold": audited.assign(Predict=audited["predict_oof"])}, seed=settings["seed"]
 )
 figures.plot_gene_audit(found.flags, audited)
 
@@ -301,7 +333,7 @@ found.doses
 
 # %%
 worth = evaluation.evaluate(
-    labels, blind.windows["prob_calibrated"].to_numpy(), groups=windows["cluster"].to_numpy(), rng=SEED
+    labels, blind.windows["prob_calibrated"].to_numpy(), groups=windows["cluster"].to_numpy(), rng=settings["seed"]
 )
 Markdown(" ".join(findings.describe_genes(found.counts, found.flags, worth.to_frame())))
 
@@ -329,7 +361,7 @@ Markdown(" ".join(findings.describe_genes(found.counts, found.flags, worth.to_fr
 # %%
 bins = gene_overlap.genome_gc(genome, bin_size=10_000)
 tested = audit.intersection_audit(
-    introgressed, annotation, genome.chromsizes, gaps=gaps, bins=bins, n_draws=N_DRAWS, rng=SEED
+    introgressed, annotation, sizes, gaps=gaps, bins=bins, n_draws=settings["audit_draws"], rng=settings["seed"]
 )
 tested.table.drop(columns=["description", "verdict"])
 
@@ -366,17 +398,17 @@ Markdown(" ".join(findings.describe_intersections(tested.table)))
 # **On real regions:** `python -m neanderthal_nlp.reproduce --profile article` with your files runs all of this with
 # the article's settings, and [docs/audit.md](../docs/audit.md) explains each stage.
 #
-# **Try it.** Change the settings at the top and run the notebook again:
+# **What to try.** Change the settings at the top and run the notebook again:
 #
-# - `COMPOSITION = 0`: only the overlap is left. The article's split gives nearly as much as before, and so do random
+# - `composition=0`: only the overlap is left. The article's split gives nearly as much as before, and so do random
 #   letters. From `cluster` on every model is at chance. Genes are still recalled, but not out of fold.
-# - `OVERLAP = 0`: only the composition is left. The rules are at chance on every rung, the models on none.
+# - `overlap=0`: only the composition is left. The rules are at chance on every rung, the models on none.
 # - Both 0: nothing was planted, and nothing should be found. If something is, look twice: of many 95 % intervals some
 #   miss, and the article's gene test lets its draws fall into gaps, where there are no genes.
 
 # %%
 genome.close()
-workspace.cleanup()
+folder.cleanup()
 
 # %% [markdown]
 # ## References
