@@ -2,13 +2,17 @@
 # make test        the tests; creates its environment
 # make figures     redraw the figures of a run without computing anything again
 # make notebooks   execute every notebook, to see that it runs; the saved outputs stay as they are
+# make notebooks-article   the notebooks on the published regions and real letters, where NEANDERTHAL_NLP_DATA has them
+# make docs        the documentation, in build/docs/index.html; every link inside it is checked
+# make linkcheck   links to other sites; needs a network
+# make package     the distributions, in dist; each way of installing them, in environments of their own; needs a network
 PYTHON ?= python3
 DIRECTORY ?= runs/demo
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: reproduce test figures notebooks lint types format clean
+.PHONY: reproduce test figures notebooks notebooks-article docs linkcheck package lint types format clean
 
 reproduce: $(VENV)/.core
 	$(BIN)/python -m neanderthal_nlp.reproduce --profile demo --directory "$(DIRECTORY)"
@@ -17,16 +21,39 @@ figures: $(VENV)/.core
 	$(BIN)/neanderthal-nlp figures --directory "$(DIRECTORY)"
 
 # On cores that are shared, BLAS threads wait for one another: one of them is faster than two.
-test notebooks: export OMP_NUM_THREADS = 1
+test notebooks notebooks-article: export OMP_NUM_THREADS = 1
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 notebooks: $(VENV)/.dev
 	$(BIN)/python -m pytest --nbmake notebooks
 
+notebooks-article: $(VENV)/.dev
+	$(BIN)/python -m pytest tests/long_notebooks.py
+
+docs: export TF_CPP_MIN_LOG_LEVEL = 2
+docs: $(VENV)/.dev
+	$(BIN)/sphinx-build -W --keep-going --quiet -b html docs build/docs
+	$(BIN)/linkchecker --config docs/linkchecker.ini build/docs/index.html
+
+linkcheck: $(VENV)/.dev
+	$(BIN)/sphinx-build --quiet -b linkcheck docs build/linkcheck
+	$(BIN)/linkchecker --config docs/linkchecker_external.ini --check-extern README.md CONTRIBUTING.md
+
+package: $(VENV)/.dev
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/python -m pytest tests/long_package.py
+
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
+	$(BIN)/hadolint Dockerfile
 
 types: $(VENV)/.dev
 	$(BIN)/mypy

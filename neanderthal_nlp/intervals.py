@@ -191,6 +191,31 @@ def check_regions(regions: pd.DataFrame, chromsizes: Mapping[str, int], *, sourc
                          f"{row.chrom} ({chromsizes[row.chrom]} nt): another build?")  # fmt: skip
 
 
+def read_regions(path: str | Path, chromsizes: Mapping[str, int]) -> pd.DataFrame:
+    """Read the regions of a BED file that a genome is to be read at (article, section 1: unique coordinates).
+
+    Parameters
+    ----------
+    path : path-like
+        BED, plain or gzip.
+    chromsizes : mapping of str to int
+        Sizes of the genome's chromosomes, nt.
+
+    Returns
+    -------
+    DataFrame
+        `chrom, start, end`, each place once, chromosomes named as the genome names them; 0-based half-open.
+
+    Raises
+    ------
+    InputError
+        See `read_bed` and `check_regions`.
+    """
+    regions = match_naming(read_bed(path)[["chrom", "start", "end"]], chromsizes)
+    check_regions(regions, chromsizes, source=str(path))
+    return regions.drop_duplicates(ignore_index=True)
+
+
 def count_overlaps(query: pd.DataFrame, target: pd.DataFrame) -> np.ndarray:
     """Count, per query interval, the target intervals that overlap it.
 

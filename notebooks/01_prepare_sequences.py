@@ -58,17 +58,15 @@ paths = write_demo(workspace, n_regions=600, seed=settings["seed"])
 # **What the article did.** It took the regions that Vernot et al. (2016) called introgressed in Europeans, each
 # distinct region once. Its figure 1 shows their lengths.
 #
-# **Our call.** `read_bed` reads coordinates in the BED way: counted from 0, the end not included. `match_naming` and
-# `check_regions` make sure that the regions lie on this genome: a wrong build is the commonest mistake with such
-# files, and it gives wrong letters without a word.
+# **Our call.** `read_regions` reads coordinates in the BED way: counted from 0, the end not included. It makes sure
+# that the regions lie on this genome: a wrong build is the commonest mistake with such files, and it would give wrong
+# letters without a word.
 
 # %%
 genome = open_genome(paths["genome"], cache=workspace)
 sizes = sequences.assembly_sizes(genome, assembly=settings["assembly"], chromsizes=settings["chromsizes"])
 
-introgressed = intervals.match_naming(intervals.read_bed(paths["introgressed"])[["chrom", "start", "end"]], sizes)
-intervals.check_regions(introgressed, sizes, source="introgressed regions")
-introgressed = introgressed.drop_duplicates(ignore_index=True)
+introgressed = intervals.read_regions(paths["introgressed"], sizes)
 introgressed.head()
 
 # %%

@@ -58,9 +58,7 @@ paths = write_demo(workspace, n_regions=600, seed=settings["seed"])
 # %%
 genome = open_genome(paths["genome"], cache=workspace)
 sizes = sequences.assembly_sizes(genome, assembly=settings["assembly"], chromsizes=settings["chromsizes"])
-introgressed = intervals.match_naming(intervals.read_bed(paths["introgressed"])[["chrom", "start", "end"]], sizes)
-intervals.check_regions(introgressed, sizes, source="introgressed regions")
-introgressed = introgressed.drop_duplicates(ignore_index=True)
+introgressed = intervals.read_regions(paths["introgressed"], sizes)
 gaps = sequences.find_gaps(genome, sizes)
 depleted = sequences.draw_partners(
     introgressed,

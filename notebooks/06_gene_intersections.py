@@ -53,9 +53,7 @@ paths = write_demo(workspace, n_regions=600, seed=settings["seed"])
 # %%
 genome = open_genome(paths["genome"], cache=workspace)
 sizes = sequences.assembly_sizes(genome, assembly=settings["assembly"], chromsizes=settings["chromsizes"])
-introgressed = intervals.match_naming(intervals.read_bed(paths["introgressed"])[["chrom", "start", "end"]], sizes)
-intervals.check_regions(introgressed, sizes, source="introgressed regions")
-introgressed = introgressed.drop_duplicates(ignore_index=True)
+introgressed = intervals.read_regions(paths["introgressed"], sizes)
 gaps = sequences.find_gaps(genome, sizes)
 annotation = intervals.match_naming(genes.read_genes(paths["genes"]), sizes)
 f"{len(introgressed):,} introgressed regions, {len(annotation):,} genes"
@@ -165,7 +163,7 @@ tested.table.set_index("variant").drop(columns=["verdict", "n_at_or_below"]).T
 #
 # It prints 87,522 intersections. Drawn blindly 93,854 are expected, a ratio of 0.93 (0.88 to 0.99). Drawn clear of gaps
 # 104,431 are expected, a ratio of 0.84 (0.79 to 0.89). For both p = 0.005, the least that 200 draws can show. Where
-# the inputs come from is in the [README](../README.md#inputs).
+# the inputs come from is in the [documentation](../docs/article.md#inputs).
 
 # %% [markdown]
 # ## 5. What is still wrong with the test

@@ -247,7 +247,7 @@ def test_a_number_may_be_reproduced_and_explained_by_overlap(tmp_path):
     assert "worth 1,174 independent regions" in found.loc["regions", "control"]
     assert "holds under all 4 ways" in found.loc["depletion", "meaning"]
     assert "0.84 times" in found.loc["depletion", "control"]
-    assert "CpG depletion" in found.loc["kmer_clusters", "meaning"]
+    assert "words with a CpG" in found.loc["kmer_clusters", "meaning"]
     assert found.loc["four_at_rich", "meaning"].endswith("explained by their letters")
     assert "random letters of the same local GC content show it too" in found.loc["top_kmers", "meaning"]
     assert (found["meaning"].str.split("; ").str[0] == claims.ledger(tmp_path).set_index("claim")["verdict"]).all()

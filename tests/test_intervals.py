@@ -565,3 +565,16 @@ def test_the_published_regions_lie_on_hg19(published):
     labels = intervals.cluster(introgressed)
     merged = introgressed.groupby(labels).agg(start=("start", "min"), end=("end", "max"), chrom=("chrom", "first"))
     assert (intervals.count_overlaps(merged, merged) == 1).all()
+
+
+def test_regions_are_read_once_each_and_named_as_the_genome_names_them(tmp_path, refused):
+    path = tmp_path / "calls.bed"
+    path.write_text("1\t5\t9\tA\n2\t0\t7\tB\n1\t5\t9\tC\n", encoding="ascii")
+    sizes = {"chr1": 10, "chr2": 7}
+    assert intervals.read_regions(path, sizes).to_dict("list") == {
+        "chrom": ["chr1", "chr2"],
+        "start": [5, 0],
+        "end": [9, 7],
+    }
+    with refused(path, "record 2 (chr2:0-7) passes the end of chr2 (6 nt)"):
+        intervals.read_regions(path, {"chr1": 10, "chr2": 6})

@@ -202,7 +202,7 @@ def _clusters(results: Files) -> Meaning:
     most, total, size = int(rows["n_cpg"].iloc[0]), int(rows["n_cpg"].sum()), int(rows["n_kmers"].iloc[0])
     control = f"{most:,} of {total:,} words with a CpG in one cluster of {size:,}"
     explained = len(rows) > 1 and most == total > 0.8 * size and size == rows["n_kmers"].min()
-    return Meaning(control, "explained by CpG depletion: the small cluster is that of the words with a CpG" if explained
+    return Meaning(control, "a matter of letters: the small cluster is that of the words with a CpG" if explained
                    else "not the words with a CpG alone")  # fmt: skip
 
 

@@ -79,12 +79,9 @@ def regions(
     from neanderthal_nlp.genome import open_genome
 
     stage = Stage("regions", directory)
-    frame = intervals.read_bed(introgressed)[["chrom", "start", "end"]]
     with open_genome(genome, cache=cache) as letters:
         sizes = sequences.assembly_sizes(letters, assembly=assembly, chromsizes=chromsizes)
-        frame = intervals.match_naming(frame, sizes)
-        intervals.check_regions(frame, sizes, source=str(introgressed))
-        frame = frame.drop_duplicates(ignore_index=True)
+        frame = intervals.read_regions(introgressed, sizes)
         gaps = sequences.find_gaps(letters, sizes)
     with about(introgressed):
         depleted = sequences.draw_partners(
