@@ -7,7 +7,7 @@ reproduced and which input can test it. A run on other input still shows what it
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +17,7 @@ import pandas as pd
 from scipy.stats import binomtest
 
 from neanderthal_nlp.audit.meaning import read_meaning
+from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.evaluation import Interval
 from neanderthal_nlp.files import markdown_table, read_json, read_table
 from neanderthal_nlp.parameters import LINEAR_MODELS, N_INTROGRESSED, PREDICTIVE_KMERS
@@ -60,9 +61,9 @@ _NOTHING = Interval(np.nan, np.nan, np.nan)
 class Results:
     """The files of a results folder that claims are measured on, read when first asked for."""
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, tables: Mapping[str, Any] | None = None) -> None:
         self._folder = Path(folder)
-        self._read: dict[str, Any] = {}
+        self._read: dict[str, Any] = dict(tables or {})
 
     def __getitem__(self, name: str) -> Any:
         """Table or JSON object by its file name."""
@@ -351,6 +352,35 @@ def ledger(results_dir: str | Path) -> pd.DataFrame:
                      verdict, meaning.control, f"{verdict}; {meaning.text}", claim.how))  # fmt: skip
     return pd.DataFrame(rows, columns=["claim", "section", "sentence", "published", "reproduced", "value", "low",
                                        "high", "verdict", "control", "meaning", "measured"])  # fmt: skip
+
+
+def compare(names: Sequence[str], tables: Mapping[str, Any]) -> pd.DataFrame:
+    """Put what was measured beside what was published, for some claims and without a run.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Claims of `CLAIMS`.
+    tables : mapping of str to (DataFrame or mapping)
+        What the claims are measured on, by the name that a run gives to the file, such as `genes.tsv`.
+
+    Returns
+    -------
+    DataFrame
+        `claim, published, reproduced`, all text, one row a claim in the order given.
+
+    Raises
+    ------
+    InputError
+        There is no such claim.
+    """
+    known = {claim.name: claim for claim in CLAIMS}
+    strange = [name for name in names if name not in known]
+    if strange:
+        raise InputError(f"claim {strange[0]!r}: found no such claim, expected names among {', '.join(known)}")
+    results = Results("results", tables)
+    rows = [(known[name].sentence, known[name].published, known[name].measure(results).text) for name in names]
+    return pd.DataFrame(rows, columns=["claim", "published", "reproduced"])
 
 
 def to_markdown(table: pd.DataFrame) -> str:

@@ -324,3 +324,15 @@ def test_a_model_that_leans_to_one_class_is_not_at_chance_where_it_ranks_well(tm
     table.loc[table["metric"] == "auroc", ["value", "low", "high"]] = [0.85, 0.8, 0.9]
     write_table(table, tmp_path / "audit/ladder.tsv")
     assert "partly explained: 0%" in meanings(tmp_path).loc["forest", "meaning"]
+
+
+def test_claims_are_compared_without_a_run():
+    tables = {"regions.json": {"n_introgressed": 7, "length_min": 10_000, "length_mean": 12_345, "length_max": 1.2e6}}
+    found = claims.compare(["lengths", "regions"], tables)
+    assert list(found.columns) == ["claim", "published", "reproduced"]
+    assert list(found["published"]) == ["10 kb to 1.2 Mb, mean ~100 kb", "83,601"]
+    assert list(found["reproduced"]) == ["10.0 to 1,200 kb, mean 12.3 kb", "7"]
+    with pytest.raises(
+        InputError, match="claim 'length': found no such claim, expected names among regions, lengths, "
+    ):
+        claims.compare(["regions", "length"], tables)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import configparser
+import json
 import re
 from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 import yaml
+
+from neanderthal_nlp.figures import FIGURES
+from neanderthal_nlp.parameters import MODELS
 
 ROOT = Path(__file__).parents[1]
 CONDA_NAMES = {"matplotlib": "matplotlib-base", "snakemake": "snakemake-minimal"}
@@ -102,3 +106,23 @@ def test_the_version_is_the_same_everywhere():
 
     assert read_yaml("CITATION.cff")["version"] == __version__
     assert f"## [{__version__}]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_every_figure_of_the_demo_is_kept_and_small():
+    kept = {path.stem: path.stat().st_size for path in (ROOT / "figures/demo").iterdir()}
+    assert kept.keys() == FIGURES.keys()
+    assert max(kept.values()) < 300_000
+    pictures = set((ROOT / "figures").rglob("*.png"))
+    text = (ROOT / "figures/README.md").read_text(encoding="utf-8")
+    assert {ROOT / "figures" / name for name in re.findall(r"\]\(([^)]+\.png)\)", text)} == pictures
+
+
+def test_the_kept_sidecars_are_those_of_the_demo():
+    kept = {path.name: json.loads(path.read_text()) for path in (ROOT / "models/demo").glob("*.json")}
+    assert set(kept) == {f"{model}.json" for model in (*MODELS, "word2vec")}
+    run = ROOT / "runs/demo"
+    if not (run / "report.html").exists():
+        pytest.skip("no finished run in runs/demo")
+    for name, sidecar in kept.items():
+        found = json.loads((run / "models" / name).read_text())
+        assert (found["inputs"], found["parameters"]) == (sidecar["inputs"], sidecar["parameters"]), name
