@@ -132,13 +132,7 @@ top = kmers.top_kmers(counts, windows["label"].to_numpy(), settings["k"])
 figures.plot_top_kmers(top, windows)
 
 # %%
-published = pd.DataFrame(list(claims.CLAIMS)).set_index("name")[["sentence", "published"]]
-letters = top.groupby("label")["kmer"].sum()
-share = letters.str.count("[AT]") / letters.str.len()
-leaders = top[top["rank"] == 1].set_index("label")["kmer"]
-published.loc[["top_kmers"]].assign(
-    here=", ".join(f"{label}: {share[label]:.0%} A and T, {leaders[label]} leads" for label in share.index)
-)
+claims.compare(["top_kmers"], {"top_kmers.tsv": top})
 
 # %% [markdown]
 # **What it means.** AT-rich words lead because a genome has more A and T than G and C, and because runs of A and of T
@@ -224,14 +218,12 @@ scores = {"network": (network.predict_mlp(best, counts[parts.test]), 0.5)}
 scores |= audit.score_group("linear", windows, counts, parts, directory=workspace, seed=settings["seed"])
 scored = evaluation.tabulate_scores(parts.test, labels[parts.test], scores)
 measured = evaluation.evaluate_scores(scored, windows, seed=settings["seed"])
-table = ladder.tabulate_rung(settings["protocol"], measured, n_train=len(parts.train))
-figures.plot_confusion(table.rename(columns={"rung": "protocol"}), model="network", name="Neural network")
+rung = ladder.tabulate_rung(settings["protocol"], measured, n_train=len(parts.train))
+table = rung.rename(columns={"rung": "protocol"})
+figures.plot_confusion(table, model="network", name="Neural network")
 
 # %%
-accuracy = ladder.summarise_ladder(table).set_index("model")[settings["protocol"]]
-published.loc[["network", "network_better"]].assign(
-    here=[accuracy["network"], ", ".join(f"{name} {text}" for name, text in accuracy.items())]
-)
+claims.compare(["network", "network_better"], {"evaluation.tsv": table})
 
 # %% [markdown]
 # **What it means.** The demo cannot reproduce the article's number: it is another genome, with fewer windows, and the

@@ -89,17 +89,13 @@ scores |= audit.score_group(
 )
 scored = evaluation.tabulate_scores(parts.test, labels[parts.test], scores)
 measured = evaluation.evaluate_scores(scored, windows, seed=settings["seed"])
-table = ladder.tabulate_rung(settings["protocol"], measured, n_train=len(parts.train))
-figures.plot_confusion(table.rename(columns={"rung": "protocol"}), model="forest", name="Random forest")
+rung = ladder.tabulate_rung(settings["protocol"], measured, n_train=len(parts.train))
+table = rung.rename(columns={"rung": "protocol"})
+figures.plot_confusion(table, model="forest", name="Random forest")
 
 # %%
-accuracy, introgressed_right, depleted_right = (
-    ladder.summarise_ladder(table, metric=metric).set_index("model")[settings["protocol"]]
-    for metric in ("accuracy", "sensitivity", "specificity")
-)
-published = pd.DataFrame(list(claims.CLAIMS)).set_index("name")[["sentence", "published"]]
 memory = leaks.measure_leaks(windows, parts).rule_accuracy.exact_window
-published.loc[["forest"]].assign(here=accuracy["forest"], **{"a rule that only remembers windows": f"{memory:.1%}"})
+claims.compare(["forest"], {"evaluation.tsv": table}).assign(**{"a rule that only remembers windows": f"{memory:.1%}"})
 
 # %% [markdown]
 # **What it means.** A forest is good at remembering. Its trees grow until every leaf holds one class, so a copy of a
@@ -117,10 +113,7 @@ published.loc[["forest"]].assign(here=accuracy["forest"], **{"a rule that only r
 # windows that are called so, *specificity* the share of depleted ones.
 
 # %%
-published.loc[["forest_one_sided"]].assign(
-    here=f"depleted: forest {depleted_right['forest']}, network {depleted_right['network']}; "
-    f"introgressed: forest {introgressed_right['forest']}, network {introgressed_right['network']}"
-)
+claims.compare(["forest_one_sided"], {"evaluation.tsv": table})
 
 # %% [markdown]
 # **What it means.** On the demo the claim does not show: the forest is good on both classes, and no worse than the
@@ -153,10 +146,7 @@ importances = by_impurity.merge(permuted, on="kmer", how="left")
 figures.plot_importances(importances)
 
 # %%
-ranks = pd.Series(importances.index + 1, index=importances["kmer"])
-published.loc[["predictive_kmers"]].assign(
-    here="ranks: " + ", ".join(f"{kmer} {ranks.get(kmer, 'not counted')}" for kmer in parameters.PREDICTIVE_KMERS)
-)
+claims.compare(["predictive_kmers"], {"importances.tsv": importances})
 
 # %% [markdown]
 # How firm is such a list? Two more forests: one with another seed on the same windows, one with the same seed and
@@ -208,7 +198,7 @@ new_scored = evaluation.tabulate_scores(apart.test, labels[apart.test], new_scor
 new_measured = evaluation.evaluate_scores(new_scored, windows, seed=settings["seed"])
 both = pd.concat(
     [
-        table[table["model"] == "forest"],
+        rung[rung["model"] == "forest"],
         ladder.tabulate_rung("chromosome", new_measured, n_train=len(apart.train)),
     ],
     ignore_index=True,

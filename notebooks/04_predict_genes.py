@@ -131,10 +131,7 @@ figures.plot_gene_lists(predicted)
 # beside the published one:
 
 # %%
-published = pd.DataFrame(list(claims.CLAIMS)).query("section == 3").set_index("name")
-published[["sentence", "published"]].assign(
-    here=[measure({"genes.tsv": predicted}).text for measure in published["measure"]]
-)
+claims.compare(["genes"], {"genes.tsv": predicted})
 
 # %% [markdown]
 # The interval is Wilson's, which takes rows for independent. Rows of one locus are not, so it is too narrow. Counted by

@@ -137,10 +137,7 @@ figures.plot_embedding(points, clusters, method="tsne", name="t-SNE")
 # numbers beside the published ones:
 
 # %%
-published = pd.DataFrame(list(claims.CLAIMS)).query("section == 4").set_index("name")
-published[["sentence", "published"]].assign(
-    here=[measure({"clusters.tsv": clusters}).text for measure in published["measure"]]
-)
+claims.compare(["kmer_clusters", "four_at_rich"], {"clusters.tsv": clusters})
 
 # %% [markdown]
 # They are measured on the UMAP map. On the demo the t-SNE map, by its caption, does not support two clusters best.
