@@ -1,7 +1,9 @@
 FROM python:3.11-slim-bookworm
 
-# Caches of libraries go where any user may write: --user is the owner of the mounted folder.
+# --user is the owner of the mounted folder, of whom the image knows nothing: neither a home nor a name.
 ENV HOME=/tmp \
+    USER=reader \
+    LOGNAME=reader \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PYTHONDONTWRITEBYTECODE=1
 

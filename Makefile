@@ -21,7 +21,7 @@ figures: $(VENV)/.core
 	$(BIN)/neanderthal-nlp figures --directory "$(DIRECTORY)"
 
 # On cores that are shared, BLAS threads wait for one another: one of them is faster than two.
-test notebooks notebooks-article: export OMP_NUM_THREADS = 1
+test notebooks notebooks-article: export OMP_NUM_THREADS ?= 1
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
@@ -38,7 +38,7 @@ docs: $(VENV)/.dev
 
 linkcheck: $(VENV)/.dev
 	$(BIN)/sphinx-build --quiet -b linkcheck docs build/linkcheck
-	$(BIN)/linkchecker --config docs/linkchecker_external.ini --check-extern README.md CONTRIBUTING.md
+	$(BIN)/linkchecker --config docs/linkchecker_external.ini --check-extern README.md CONTRIBUTING.md notebooks/README.md
 
 package: $(VENV)/.dev
 	rm -rf dist

@@ -45,8 +45,12 @@ autodoc_typehints = "none"  # the docstrings name types and shapes
 numpydoc_show_class_members = False
 default_role = "code"  # docstrings name arguments and columns in single backticks
 
+smartquotes = False  # "--option" must stay two hyphens
+
 html_theme = "furo"
 html_title = f"neanderthal_nlp {__version__}"
+html_static_path = ["_static"]
+html_css_files = ["wide.css"]
 html_show_sourcelink = False
 html_show_sphinx = False
 

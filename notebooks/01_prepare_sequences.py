@@ -143,8 +143,8 @@ pd.DataFrame(
 ).T
 
 # %% [markdown]
-# **What it means.** On the gaps of hg19 a blind draw meets an N for 0.118 of the published regions, about one in
-# eight (the commands are in `docs/deviations.md`). These pairs are lost. The
+# **What it means.** On the gaps of hg19 a blind draw meets an N for 0.116 of the published regions, about one in
+# nine (the commands are in `docs/deviations.md`). These pairs are lost. The
 # classes stay of one size, since the introgressed partner goes too, but long regions are lost more often than short
 # ones.
 #

@@ -222,7 +222,8 @@ figures.plot_confusion(
 # %% [markdown]
 # **What it means.** On the demo the accuracy falls by twenty points, and all of the loss is on introgressed windows:
 # the forest misses more than half of them. Its scores still rank windows far better than chance, as the AUROC says.
-# What is left is the composition of the loci, which we planted on every chromosome. What is gone was memory.
+# What is left is the composition of the loci, which we planted on every chromosome. What is gone was memory, and
+# what neighbouring places share.
 #
 # How would this be with hg19? With the published regions on a genome of *random letters* that has hg19's gaps and GC
 # content, the article's forest has 85.0 % under the article's split and 50.0 % with whole chromosomes held out

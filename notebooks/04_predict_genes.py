@@ -180,10 +180,11 @@ gene_table.dose_response(flagged, name="here").drop(columns="table")
 
 # %% [markdown]
 # **What it means.** On the demo nearly every predicted gene is a piece of a window that the forest was trained on, and
-# of the genes that share no letter with one hardly any is predicted. There is no ancestry in the demo. Where the
-# forest says *introgressed*, it mostly recalls a label.
+# of the genes that share no letter with one hardly any is predicted. There is no ancestry in the demo. But these few
+# genes do not tell why: the forest may recall their labels, or know the composition that was planted in their loci.
+# Only forests that never saw their chromosome can tell, as in [07](07_audit.ipynb).
 #
-# The published table says much the same. With coordinates alone,
+# The published table shows the same dependence, with more genes. With coordinates alone,
 #
 # ```console
 # $ neanderthal-nlp audit published-genes --introgressed Akey_intr_coords.bed --depleted Akey_depl_coords.bed \

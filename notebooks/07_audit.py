@@ -337,13 +337,13 @@ Markdown(" ".join(findings.describe_genes(found.counts, found.flags, worth.to_fr
 
 # %% [markdown]
 # **What it means.** The table goes by the share of a gene's text that is an introgressed training window. Where
-# nearly all of it is, the article's way calls the gene: it recalls a label. Genes in an introgressed region whose
-# letters were *not* in a training window are the control, and they are called less often. The demo has few genes of
-# either kind, as the intervals show.
+# nearly all of it is, the article's way calls the gene. Genes in an introgressed region whose letters were *not* in a
+# training window are the control. The demo has few genes of either kind, as the intervals show, and its loci differ in
+# composition as well: forests that never saw the chromosome call these genes, too. Recall and composition cannot be
+# told apart here. On the published table, with 477 genes, they can be told apart better (`docs/audit.md`).
 #
-# Out of fold nothing is recalled, and the list is another one. It is longer, because scores are calibrated: the
-# forest leans towards *depleted*, and its scores rarely reach 0.5. What speaks here is composition, since nothing
-# else was planted. Rows of one locus share letters, therefore the intervals resample loci.
+# Out of fold nothing is recalled. The list is longer, because scores are calibrated: the forest leans towards
+# *depleted*, and its scores rarely reach 0.5. What speaks is composition, since nothing else was planted. Rows of one locus share letters, therefore the intervals resample loci.
 
 # %% [markdown]
 # ## 7. Do introgressed regions avoid genes?
@@ -398,11 +398,11 @@ Markdown(" ".join(findings.describe_intersections(tested.table)))
 #
 # **What to try.** Change the settings at the top and run the notebook again:
 #
-# - `composition=0`: only the overlap is left. The article's split gives nearly as much as before, and so do random
-#   letters. From `cluster` on every model is at chance. Genes are still recalled, but not out of fold.
-# - `overlap=0`: only the composition is left. The rules are at chance on every rung, the models on none.
-# - Both 0: nothing was planted, and nothing should be found. If something is, look twice: of many 95 % intervals some
-#   miss, and the article's gene test lets its draws fall into gaps, where there are no genes.
+# - `composition=0`: only the overlap is left. On which rungs is a model still above chance? Are genes still called, and
+#   out of fold?
+# - `overlap=0`: only the composition is left. What do the rules reach now, and what do the models?
+# - Both 0: nothing was planted. Is anything found? If so, look twice: of many 95 % intervals some miss, and the
+#   article's gene test lets its draws fall into gaps, where there are no genes.
 
 # %%
 genome.close()

@@ -59,6 +59,14 @@ def test_the_page_says_what_the_list_says():
     assert written == listed
 
 
+def test_the_page_shows_what_the_command_wrote():
+    tables = {"demo: default → other": "demo", "hg19 islands, published coordinates: default → other": "hg19"}
+    written = {title: pd.read_csv(DOCUMENT.parent / f"measured/{name}.tsv", sep="\t") for title, name in tables.items()}
+    page = DOCUMENT.read_text(encoding="utf-8")
+    for table in to_markdown(written).split("\n\n"):
+        assert table.strip() in page
+
+
 def test_the_table_is_in_the_order_of_the_list_and_takes_differences():
     rows = [Effect("p_value", "b", 0.5, 0.25, 4, "draws"), Effect("extraction", "a", 1, 3, 2, "windows"),
             Effect("p_value", "a", 1, np.nan, 4, "draws")]  # fmt: skip
@@ -79,9 +87,10 @@ def test_markdown_has_each_deviation_and_each_measure_once():
     other = tabulate([Effect("extraction", "words", 0, 2, 5, "windows")])
     first, second = to_markdown({"demo": one, "hg19": other}).split("\n\n")
     assert len(first.splitlines()) == len(DEVIATIONS) + 2
-    assert first.splitlines()[2].endswith("| words: 0 → 1.5 | words: 0 → 2 |")
-    assert first.splitlines()[3].endswith("| not measured | not measured |")
-    assert second.splitlines()[2:] == [
+    assert first.splitlines()[2].startswith("| 1 | extraction of letters | ")
+    assert second.splitlines()[4:6] == ["| regions that start at 0 | not measured | - | - |",
+                                        "| draws and N | not measured | - | - |"]  # fmt: skip
+    assert second.splitlines()[2:4] == [
         "| extraction of letters | words | 0 → 1.5 (n = 1,234 windows) | 0 → 2 (n = 5 windows) |",
         "| extraction of letters | x | 1 → 1 (n = 1 y) | - |",
     ]
@@ -178,9 +187,8 @@ def test_share_of_the_letters_that_is_read():
 def test_leading_kmers_by_impurity_and_by_permutation():
     table = pd.DataFrame({"kmer": list("ABCD"), "importance": [0.4, 0.3, 0.2, 0.1],
                           "permutation": [0.01, 0.05, 0.04, np.nan]})  # fmt: skip
-    shared, lost = effects.importances(table, n_leading=2)
+    (shared,) = effects.importances(table, n_leading=2)
     assert (shared.default, shared.other, shared.n) == (2, 1, 3)  # B leads in both, A and C in one
-    assert (lost.default, lost.other) == (0.05, 0.01)
 
 
 def test_split_takes_the_ladders_accuracies():
@@ -201,7 +209,6 @@ def test_repeated_genes_are_counted_once_and_twice():
     assert found["genes in the list"] == (3, 2)
     assert found["genes predicted"] == (2, 1)
     assert found["genes predicted, published table"] == (3, 2)
-    assert found["genes scored, as the text says"] == (3, 22_000)
 
 
 def test_p_values_by_hand():
@@ -226,12 +233,11 @@ def test_gaps_take_up_draws_that_would_meet_no_gene():
     genes = frame([("chr1", start, start + 50) for start in range(1000, 5000, 100)])
     regions = frame([("chr1", 1050, 1070), ("chr1", 2050, 2070), ("chr1", 0, 900)])
     gaps = frame([("chr1", 5000, 10_000)])
-    ratio, p = effects.gaps_in_test(regions.iloc[:2], genes, {"chr1": 10_000}, gaps, n_draws=200, rng=1)
+    (ratio,) = effects.gaps_in_test(regions.iloc[:2], genes, {"chr1": 10_000}, gaps, n_draws=200, rng=1)
     assert ratio.default == ratio.other == 0
     touching = regions.iloc[:2].assign(end=lambda table: table["end"] + 60)
-    ratio, p = effects.gaps_in_test(touching, genes, {"chr1": 10_000}, gaps, n_draws=200, rng=1)
+    (ratio,) = effects.gaps_in_test(touching, genes, {"chr1": 10_000}, gaps, n_draws=200, rng=1)
     assert ratio.default / ratio.other == pytest.approx(9000 / 4000, rel=0.25)  # most of the places are gaps
-    assert p.default >= 1 / 201
 
 
 # From letters and models

@@ -31,7 +31,12 @@ FILES = [
     for folder in (".", "docs", "docs/reference", "notebooks", "figures", "models")
     for path in sorted((ROOT / folder).glob("*.md"))
 ]
-PAGES = [path for path in FILES if path == ROOT / "README.md" or ROOT / "docs" in path.parents]
+PAGES = [
+    path
+    for path in FILES
+    if path in (ROOT / "README.md", ROOT / "figures/README.md", ROOT / "models/README.md")
+    or ROOT / "docs" in path.parents
+]
 COMMAND = re.compile(r"^\$ (.*(?:(?<=\\)\n.*|\n> .*)*)\n", re.MULTILINE)
 SMALL = ("epochs=1", "n_estimators=20", "n_draws=50", "word2vec_windows=40", "audit=false")
 markdown = MarkdownIt("commonmark", {"html": True}).enable("table")

@@ -55,7 +55,7 @@ DEVIATIONS = (
               "draws are blind to N; a pair is thrown away when either region holds an N",
               "regions with an N get no partner, and partners are drawn clear of N", _AS_PUBLISHED),
     Deviation("draw_range", 1, "range of a draw", "start up to chromosome size minus length",
-              "some regions of the published draw end beyond their chromosome",
+              "the same, as its author describes it; but 122 regions of the published draw end beyond their chromosome",
               "any start at which the region fits; a region given beyond the end is an error",
               f"{_AS_PUBLISHED} cuts a region at the end, as samtools does"),
     Deviation("draw_equal", 1, "draw equal to a region", "no overlap with an introgressed region",
@@ -80,7 +80,8 @@ DEVIATIONS = (
     Deviation("dependence", 5, "dependence of regions", "not said",
               "each region drawn on its own, though those of one locus overlap", "the same", "`audit intersections`"),
     Deviation("p_value", 5, "p of the gene test", "p < 1/17 from 17 draws", "the same",
-              "p = (b + 1) / (n + 1) from 1,000 draws, the article's way beside it", "`intersections --draws`"),
+              "p = (b + 1) / (n + 1), the article's way beside it; the profiles have 1,000 draws",
+              "`--set n_draws=17`"),
     Deviation("gaps_in_test", 5, "gaps in the gene test", "not said", "draws may fall into gaps", "the same",
               "`intersections --gaps`"),
 )  # fmt: skip
@@ -156,33 +157,29 @@ def to_markdown(tables: Mapping[str, pd.DataFrame]) -> str:
     Returns
     -------
     str
-        First the list, with the first measure of each deviation. Then every measure: default, other and n.
+        First the list. Then the measures of each deviation: default, other and n.
     """
-    found = {name: effects_of(table) for name, table in tables.items()}
-    records = []
-    for item in DEVIATIONS:
-        record = {"§": str(item.section), "matter": item.matter, "text": item.article, "published code": item.code,
-                  "default here": item.default, "option for the other": item.option or "none"}  # fmt: skip
-        for name, effects in found.items():
-            first = next((row for row in effects if row.deviation == item.key), None)
-            record[name] = f"{first.measure}: {_pair(first)}" if first else "not measured"
-        records.append(record)
-    return f"{markdown_table(pd.DataFrame(records))}\n{markdown_table(_all_measures(found))}"
+    records = [
+        {"§": str(item.section), "matter": item.matter, "text": item.article, "published code": item.code,
+         "default here": item.default, "option for the other": item.option or "none"}
+        for item in DEVIATIONS
+    ]  # fmt: skip
+    measures = _all_measures({name: effects_of(table) for name, table in tables.items()})
+    return f"{markdown_table(pd.DataFrame(records))}\n{markdown_table(measures)}"
 
 
 def _all_measures(found: Mapping[str, list[Effect]]) -> pd.DataFrame:
-    """Every measure once, with a column for each data set."""
+    """Every measure once, with a column for each data set; a row for a deviation without one."""
     cells: dict[tuple[str, str], dict[str, str]] = {}
     for name, effects in found.items():
         for row in effects:
             cell = f"{_pair(row)} (n = {row.n:,} {row.unit})"
             cells.setdefault((row.deviation, row.measure), {})[name] = cell
-    rows = [
-        {"matter": item.matter, "measure": measure, **{name: cell.get(name, "-") for name in found}}
-        for item in DEVIATIONS
-        for (key, measure), cell in cells.items()
-        if key == item.key
-    ]
+    rows = []
+    for item in DEVIATIONS:
+        measures = {measure: by_name for (key, measure), by_name in cells.items() if key == item.key}
+        for measure, by_name in (measures or {"not measured": {}}).items():
+            rows.append({"matter": item.matter, "measure": measure, **{name: by_name.get(name, "-") for name in found}})
     return pd.DataFrame(rows, columns=["matter", "measure", *found])
 
 

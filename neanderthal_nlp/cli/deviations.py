@@ -43,6 +43,9 @@ def deviations(
         Path | None, typer.Option(help="Published depleted draw, BED; row by row the partners of the run's regions.")
     ] = None,
     published_genes: Annotated[Path | None, typer.Option(help="Published table of predictions.")] = None,
+    intersections: Annotated[
+        Path | None, typer.Option(help="Table of `audit intersections` (default: results/audit/intersections.tsv).")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of the network (default: the run's).")] = None,
     trees: Annotated[int | None, typer.Option(min=1, help="Trees of the forests (default: the run's).")] = None,
     draws: Annotated[int, typer.Option(min=1, help="Draws of each gene test.")] = parameters.N_DRAWS,
@@ -63,8 +66,10 @@ def deviations(
     published = None if published_depleted is None else _read_partners(stage, published_depleted, sizes)
     frame = intervals.match_naming(annotation.read_genes(genes), sizes)
     table = None if published_genes is None else annotation.read_predictions(published_genes)
-    effects = [*_from_tables(stage, frame, table), *_from_coordinates(stage, frame, sizes, blocks, published, draws,
-                                                                      settings)]  # fmt: skip
+    effects = [
+        *_from_tables(stage, frame, table, intersections),
+        *_from_coordinates(stage, frame, sizes, blocks, published, draws, settings),
+    ]
     with open_genome(genome, cache=cache) as letters:
         with about(genes):
             effects += _from_genes(stage, frame, letters, settings)
@@ -75,7 +80,7 @@ def deviations(
         part.write_text(listed.to_markdown({"this run": found}), encoding="utf-8")
     missing = listed.unmeasured(found)
     given = {"genome": genome, "genes": genes, "gaps": gaps, "published_depleted": published_depleted,
-             "published_genes": published_genes}  # fmt: skip
+             "published_genes": published_genes, "intersections": intersections}  # fmt: skip
     run = {name: stage.results / name for name in ("windows.tsv", "split.tsv", "kmers.npy", "introgressed.bed")}
     stage.record(
         stage.results / "audit/deviations.json",
@@ -122,7 +127,9 @@ def _read_partners(stage: Stage, path: Path, sizes: dict[str, int]) -> pd.DataFr
     return found
 
 
-def _from_tables(stage: Stage, genes: pd.DataFrame, published: pd.DataFrame | None) -> Iterator[Effect]:
+def _from_tables(
+    stage: Stage, genes: pd.DataFrame, published: pd.DataFrame | None, audited: Path | None
+) -> Iterator[Effect]:
     """Effects that the run's results tell; of the audit's, those that are there."""
     from neanderthal_nlp.audit import effects
 
@@ -130,10 +137,10 @@ def _from_tables(stage: Stage, genes: pd.DataFrame, published: pd.DataFrame | No
     yield from effects.p_values(intersections["observed"], intersections["draws"])
     yield from effects.importances(read_table(stage.results / "importances.tsv", {"permutation": np.float64}))
     yield from effects.gene_list(genes, read_table(stage.results / "genes.tsv", {"Predict": np.float64}), published)
-    ladder, audit = (stage.results / f"audit/{name}.tsv" for name in ("ladder", "intersections"))
+    ladder, audit = stage.results / "audit/ladder.tsv", audited or stage.results / "audit/intersections.tsv"
     if ladder.exists():
         yield from effects.split_protocol(read_table(ladder, {"value": np.float64}))
-    if audit.exists():
+    if audited is not None or audit.exists():
         variant = "clear_of_gaps" if "gaps" in intersections["inputs"] else "article"
         yield from effects.dependence(intersections["observed"], intersections["draws"],
                                       read_table(audit, {"ratio": np.float64}), variant=variant)  # fmt: skip
