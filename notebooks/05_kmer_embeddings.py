@@ -161,10 +161,10 @@ pd.crosstab(points["cluster"], has_cpg)
 # mostly methylated, and then mutates easily (Bird 1980). So `CG`, a *CpG*, is rare, and the demo imitates that. Where
 # one stands, four words in a row hold it: rare words keep company with rare words.
 #
-# **What it means.** What looks like GC-rich against AT-rich is mostly the words with a `CG` against those without. They
-# are GC-rich because `CG` is. Words of one GC content are in both clusters: see the table of the next section. Two things
-# can hold the words with a `CG` together, that they are rare and that they share two letters. The count does not tell
-# the two apart.
+# **What it means.** What looks like GC-rich against AT-rich is mostly the words with a `CG` against those without.
+# They are GC-rich because `CG` is. Words of one GC content are in both clusters: see the table of the next section.
+# Two things can hold the words with a `CG` together, that they are rare and that they share two letters. The count
+# does not tell the two apart.
 #
 # `CG` is rare nearly everywhere in the genome, in introgressed and in depleted windows. It has nothing to do
 # with ancestry.

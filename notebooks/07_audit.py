@@ -343,7 +343,8 @@ Markdown(" ".join(findings.describe_genes(found.counts, found.flags, worth.to_fr
 # told apart here. On the published table, with 477 genes, they can be told apart better (`docs/audit.md`).
 #
 # Out of fold nothing is recalled. The list is longer, because scores are calibrated: the forest leans towards
-# *depleted*, and its scores rarely reach 0.5. What speaks is composition, since nothing else was planted. Rows of one locus share letters, therefore the intervals resample loci.
+# *depleted*, and its scores rarely reach 0.5. What speaks is composition, since nothing else was planted. Rows of one
+# locus share letters, therefore the intervals resample loci.
 
 # %% [markdown]
 # ## 7. Do introgressed regions avoid genes?
