@@ -15,7 +15,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from functools import partial
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from pathlib import Path
 from unittest import SkipTest
 from urllib.parse import unquote
@@ -128,6 +128,28 @@ def test_every_example_is_run_or_says_why_not(path):
         assert any(first < line <= last for line in found), f"line {first + 1}"
     for comment in re.findall(r"<!-+ *skip.*", path.read_text(encoding="utf-8")):
         assert re.fullmatch(r'<!-- skip: (next ".{5,}"|start ".{5,}"|end) -->', comment)
+
+
+def close(found, shown):
+    """Whether a line of a table is the one shown, numbers with a fraction to a twentieth."""
+    pairs = list(zip_longest(found.split("\t"), shown.split("\t"), fillvalue=""))
+    return all(a == b or ("." in b and float(a) == pytest.approx(float(b), rel=0.05)) for a, b in pairs)
+
+
+def test_excerpts_of_files_are_those_of_the_demo(demo_run):
+    directory, whole = demo_run
+    if not whole:
+        pytest.skip("no finished run in runs/demo")
+    parsed = markdown.parse((ROOT / "docs/files.md").read_text(encoding="utf-8"))
+    excerpts = [(text.children[0].content, fence.content.splitlines())
+                for text, _, fence in zip(parsed, parsed[1:], parsed[2:], strict=False)
+                if text.type == "inline" and fence.type == "fence" and fence.info == "text"]  # fmt: skip
+    excerpts = [pair for pair in excerpts if re.fullmatch(r"results/\S+\.(tsv|bed|sizes)", pair[0])]
+    assert len(excerpts) > 10
+    for file, shown in excerpts:
+        found = (directory / file).read_text(encoding="utf-8").splitlines()[: len(shown)]
+        assert all(map(close, found, shown)), f"{file}: found {found}, expected {shown}"
+        assert len(found) == len(shown)
 
 
 def anchors(path):
