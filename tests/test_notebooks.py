@@ -11,6 +11,9 @@ from pathlib import Path
 
 import jupytext
 import pytest
+from notebook_runs import execute
+
+from neanderthal_nlp.profiles import read_profile
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
@@ -114,3 +117,32 @@ def test_links_lead_to_notebooks_that_are_there(name):
     text = "\n".join(cell.source for cell in read(name, ".ipynb").cells if cell.cell_type == "markdown")
     found = set(re.findall(r"\]\((\w+)\.ipynb\)", text))
     assert found <= set(NOTEBOOKS)
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_the_settings_for_the_articles_data_stand_as_a_comment(name):
+    (cell,) = (cell for cell in code_cells(name) if "settings" in cell.metadata.get("tags", []))
+    values = {}
+    exec("\n".join(re.findall(r"^#     (.*)$", cell.source, re.MULTILINE)), {"read_profile": read_profile}, values)  # noqa: S102
+    assert values["settings"] == read_profile("article")
+    assert set(values["paths"]) == {"genome", "introgressed", "genes"}
+
+
+def told(notebook):
+    """All that a notebook shows as text or as a table."""
+    return [
+        output.data.get("text/html", output.data.get("text/plain")) if "data" in output else output.text
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if "image/png" not in output.get("data", {})
+    ]
+
+
+@pytest.mark.parametrize("name", ["01_prepare_sequences", "06_gene_intersections"])
+def test_the_committed_outputs_are_those_of_the_code(name, tmp_path):
+    """On the notebooks without models: their numbers are the same on every machine."""
+    found = execute(read(name, ".py"), tmp_path)
+    strip = re.compile(r"<style scoped>.*?</style>", re.DOTALL)
+    now, committed = ([strip.sub("", text) for text in told(notebook)] for notebook in (found, read(name, ".ipynb")))
+    assert now == committed
+    assert len(now) > 3
