@@ -215,20 +215,19 @@ def intersections(
         "genes": genes,
     }
     sizes = intervals.read_chromsizes(files["chromsizes"])
-    frame, blocks, annotated = (
-        intervals.match_naming(table, sizes)
-        for table in (intervals.read_bed(files["introgressed"]), read_gaps(files["gaps"]), annotation.read_genes(genes))
+    frame = intervals.read_regions(files["introgressed"], sizes)
+    blocks, annotated = (
+        intervals.match_naming(table, sizes) for table in (read_gaps(files["gaps"]), annotation.read_genes(genes))
     )
     if genome is not None:
         with open_genome(genome, cache=cache) as letters:
             bins = gene_overlap.genome_gc(letters, bin_size=10_000)
     else:
         bins = read_table(files["gc"], {"chrom": str, "start": np.int64, "end": np.int64, "gc": np.float64})
-    intervals.check_regions(frame, sizes, source=str(files["introgressed"]))
     with about(files["gc"]):
         bins = gene_overlap.complete_bins(intervals.match_naming(bins, sizes), blocks)
     found = intersection_audit(
-        frame[["chrom", "start", "end"]].drop_duplicates(ignore_index=True),
+        frame,
         annotated,
         sizes,
         gaps=blocks,
