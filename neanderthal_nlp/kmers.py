@@ -81,20 +81,52 @@ def count_kmers(sequences: Iterable[str], k: int = K, *, out: np.ndarray | None 
     return out
 
 
+def encode_kmers(sequence: str, k: int) -> np.ndarray:
+    """Number the k-mers of a sequence: `vocabulary(k)[number]` is the word.
+
+    Parameters
+    ----------
+    sequence : str
+        Case does not matter.
+    k : int
+        Word length.
+
+    Returns
+    -------
+    ndarray of int64, shape (max(len(sequence) - k + 1, 0),)
+        -1 for a word with another letter than A, C, G, T.
+
+    Raises
+    ------
+    ValueError
+        `k` is below 1 or the sequence is not ASCII.
+    """
+    if k < 1:
+        raise ValueError(f"k: found {k}, expected 1 or more")
+    return _encode(np.frombuffer(sequence.encode("ascii"), dtype=np.uint8), k, _CODES)
+
+
 @numba.njit(cache=True, nogil=True)
-def _count(letters: np.ndarray, k: int, codes: np.ndarray, row: np.ndarray) -> None:  # pragma: no cover (compiled)
-    """Add the k-mers of one sequence to a row; a k-mer's column is its value as a number of base 4."""
+def _encode(letters: np.ndarray, k: int, codes: np.ndarray) -> np.ndarray:  # pragma: no cover (compiled)
+    """Read each k-mer as a number of base 4; -1 where a letter has no code."""
+    words = np.empty(max(len(letters) - k + 1, 0), dtype=np.int64)
     mask = (1 << 2 * k) - 1
     word = 0
     run = 0
-    for letter in letters:
-        code = codes[letter]
-        if code == 4:
-            run = 0
-            continue
-        word = (word << 2 | code) & mask
-        run += 1
-        if run >= k:
+    for i in range(len(letters)):
+        code = codes[letters[i]]
+        run = 0 if code == 4 else run + 1
+        word = (word << 2 | code & 3) & mask
+        if i >= k - 1:
+            words[i - k + 1] = word if run >= k else -1
+    return words
+
+
+@numba.njit(cache=True, nogil=True)
+def _count(letters: np.ndarray, k: int, codes: np.ndarray, row: np.ndarray) -> None:  # pragma: no cover (compiled)
+    """Add the k-mers of one sequence to a row."""
+    for word in _encode(letters, k, codes):
+        if word >= 0:
             row[word] += 1
 
 
@@ -113,11 +145,23 @@ def top_kmers(counts: np.ndarray, labels: np.ndarray, k: int = K, *, n: int = N_
         `label` ("introgressed" or "depleted"), `rank` from 1, `kmer`, `count` over all windows of the class;
         equal counts in alphabetical order.
     """
+    labels = np.asarray(labels)
+    totals = np.stack([counts[labels == label].sum(axis=0, dtype=np.int64) for label in (0, 1)])
+    return rank_kmers(totals, k, n=n)
+
+
+def rank_kmers(totals: np.ndarray, k: int = K, *, n: int = N_TOP_KMERS) -> pd.DataFrame:
+    """Most common k-mers of each class, from what each class counts in all; the table of `top_kmers`.
+
+    Parameters
+    ----------
+    totals : ndarray of int, shape (2, 4**k)
+        Row 0 depleted, row 1 introgressed.
+    """
     words = np.array(vocabulary(k))
     tables = []
     for name, label in (("introgressed", 1), ("depleted", 0)):
-        total = counts[np.asarray(labels) == label].sum(axis=0, dtype=np.int64)
-        top = np.argsort(-total, kind="stable")[:n]
+        top = np.argsort(-totals[label], kind="stable")[:n]
         rank = np.arange(1, len(top) + 1)
-        tables.append(pd.DataFrame({"label": name, "rank": rank, "kmer": words[top], "count": total[top]}))
+        tables.append(pd.DataFrame({"label": name, "rank": rank, "kmer": words[top], "count": totals[label, top]}))
     return pd.concat(tables, ignore_index=True)

@@ -234,6 +234,7 @@ def _follow(command: Sequence[str], log: Path) -> int:
         "PATH": os.defpath,
         **os.environ,
         cli.LIFELINE: str(os.fstat(lifeline).st_ino),
+        cli.COSTS: str(log.with_name("costs.tsv")),
         "PYTHONUNBUFFERED": "1",
     }
     in_main = threading.current_thread() is threading.main_thread()  # the only one that may set handlers

@@ -18,8 +18,11 @@ from neanderthal_nlp import intervals
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.files import read_table, replacing
 from neanderthal_nlp.genome import Genome
-from neanderthal_nlp.kmers import get_kmers
+from neanderthal_nlp.kmers import encode_kmers, get_kmers, vocabulary
 from neanderthal_nlp.parameters import WINDOW_LENGTH, K
+
+_REACH = 1 << 16  # nt between windows that are read along with them: a block of bgzip is unpacked as a whole
+_PIECE = 1 << 22  # nt read at once: bounds the memory
 
 WINDOW_COLUMNS = {
     "chrom": str, "start": np.int64, "end": np.int64, "label": np.int64, "pair": np.int64, "cluster": np.int64,
@@ -269,17 +272,66 @@ def fetch_windows(windows: pd.DataFrame, genome: Genome) -> Iterator[str]:
         yield genome.fetch(chrom, int(start), int(end))
 
 
+def fetch_along_genome(windows: pd.DataFrame, genome: Genome) -> Iterator[tuple[int, str]]:
+    """Letters of each window with its row, in the order of the genome: for many windows, the fastest to read.
+
+    Windows that overlap or lie close together are cut from one stretch, so that no letter of the genome is read, and
+    no block of a bgzip file unpacked, once for each of them.
+
+    Parameters
+    ----------
+    windows : DataFrame
+        `chrom, start, end`, 0-based half-open.
+    genome : Genome
+
+    Yields
+    ------
+    tuple of int and str
+        Number of the row, from 0, and the letters.
+
+    Raises
+    ------
+    InputError
+        A window does not lie on the genome.
+    """
+    places = windows[["chrom", "start", "end"]].reset_index(drop=True).sort_values(["chrom", "start", "end"])
+    near: list[tuple[int, int, int]] = []
+    here, reach = "", 0
+    for row, chrom, start, end in places.itertuples(name=None):
+        if near and (chrom != here or start > reach + _REACH or end > near[0][1] + _PIECE):
+            yield from _cut(genome, here, near, reach)
+            near, reach = [], 0
+        near.append((row, start, end))
+        here, reach = chrom, max(reach, end)
+    if near:
+        yield from _cut(genome, here, near, reach)
+
+
+def _cut(genome: Genome, chrom: str, near: list[tuple[int, int, int]], reach: int) -> Iterator[tuple[int, str]]:
+    first = near[0][1]
+    letters = genome.fetch(chrom, first, reach)
+    return ((row, letters[start - first : end - first]) for row, start, end in near)
+
+
 class Sentences:
-    """The windows as sentences, lists of k-mers, read from the genome anew at each pass."""
+    """The windows as sentences, lists of k-mers, read from the genome anew at each pass.
+
+    The words of all sentences are the same objects of one vocabulary, which makes them small and quick to look up.
+    """
 
     def __init__(self, windows: pd.DataFrame, genome: Genome, k: int) -> None:
         self._windows, self._genome, self._k = windows, genome, k
+        self._words = np.array(vocabulary(k), dtype=object)
 
     def __iter__(self) -> Iterator[list[str]]:
-        return (get_kmers(text, self._k) for text in fetch_windows(self._windows, self._genome))
+        return map(self._split, fetch_windows(self._windows, self._genome))
 
     def __len__(self) -> int:
         return len(self._windows)
+
+    def _split(self, text: str) -> list[str]:
+        numbers = encode_kmers(text, self._k)
+        return self._words[numbers].tolist() if (numbers >= 0).all() else get_kmers(text, self._k)
 
 
 def write_fasta(regions: pd.DataFrame, genome: Genome, path: str | Path) -> int:

@@ -11,8 +11,10 @@ import pysam
 import pytest
 from Bio import SeqIO
 
-from neanderthal_nlp import cli, intervals
+from neanderthal_nlp import cli, intervals, kmers, sequences
+from neanderthal_nlp.cli.stage import Stage
 from neanderthal_nlp.errors import InputError
+from neanderthal_nlp.genome import open_genome
 
 
 @pytest.fixture
@@ -81,6 +83,10 @@ def test_windows_and_counts_fit_the_letters(genome, introgressed, tmp_path):
     counts = np.load(run / "results/kmers.npy")
     assert counts.shape == (6, 1024)
     assert (counts.sum(axis=1) == 8_996).all()
+    with open_genome(genome, cache=tmp_path / "cache") as letters:  # rows were written in the genome's order
+        assert np.array_equal(counts, kmers.count_kmers(sequences.fetch_windows(windows, letters)))
+    top = kmers.top_kmers(counts, windows["label"].to_numpy())
+    pd.testing.assert_frame_equal(table(run / "results/top_kmers.tsv"), top)
     clean = list(SeqIO.parse(tmp_path / "clean/introgressed.fa", "fasta"))
     assert [record.id for record in clean] == ["chr1:1-11000", "chr1:2001-14000", "chr2:40001-52000"]
     assert str(clean[1].seq) == _faidx(genome, "chr1:2001-14000").upper()
@@ -236,6 +242,45 @@ def test_a_folder_that_cannot_be_made_is_one_line_and_status_2(genome, introgres
 def test_unknown_options_and_values_are_refused(tmp_path):
     assert invoke("regions", "--nonsense").returncode == 2
     assert invoke("kmers", "--genome", "x", "--directory", tmp_path, "--k", "0").returncode == 2
+
+
+def test_each_command_notes_what_it_took(genome, introgressed, tmp_path):
+    costs = tmp_path / "costs.tsv"
+    environment = {**os.environ, cli.COSTS: str(costs)}
+    for arguments in (
+        ["demo", "--seed", "x"],
+        ["audit", "leaks", "--help"],
+        ["regions", "--genome", genome, "--introgressed", introgressed, "--directory", tmp_path / "a run"],
+    ):
+        command = [sys.executable, "-m", "neanderthal_nlp.cli", *map(str, arguments)]
+        subprocess.run(command, env=environment, capture_output=True, check=False)
+    noted = table(costs)
+    assert tuple(noted.columns) == cli.COST_COLUMNS
+    assert list(noted["command"]) == ["demo", "audit leaks", "regions"]
+    assert f"--directory '{tmp_path / 'a run'}'" in noted["arguments"][2]
+    assert (noted[["seconds", "cpu_seconds"]] > 0).all(axis=None)
+    assert noted["peak_mib"].between(10, 4096).all()
+
+
+def test_where_costs_cannot_be_noted_the_command_says_so(tmp_path):
+    environment = {**os.environ, cli.COSTS: str(tmp_path)}
+    command = [sys.executable, "-m", "neanderthal_nlp.cli", "--help"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert str(tmp_path) in done.stderr
+
+
+def test_progress_is_told_now_and_then(tmp_path, capsys, monkeypatch):
+    clock = iter([0.0, 1.0, 12.0, 13.0, 30.0, 50.0])
+    monkeypatch.setattr("neanderthal_nlp.cli.stage.time.monotonic", lambda: next(clock))
+    step = Stage("intersections", tmp_path).progress(5, "draws")
+    for _ in range(5):
+        step()
+    assert capsys.readouterr().err.splitlines() == [
+        "intersections: 2 of 5 draws, about 18 s to go",
+        "intersections: 4 of 5 draws, about 8 s to go",
+    ]
 
 
 def test_help_needs_no_deep_learning():

@@ -50,6 +50,25 @@ def test_vocabulary_is_alphabetical(k):
     assert set("".join(words)) == set("ACGT")
 
 
+@given(text=st.text("ACGTacgtNnRy-", max_size=60), k=st.integers(1, 8))
+def test_numbers_are_the_words_places_in_the_vocabulary(text, k):
+    words = kmers.vocabulary(k) if k < 5 else None
+    numbers = kmers.encode_kmers(text, k)
+    found = [kmers.get_kmers(text, k)[i] for i in range(len(numbers))]
+    assert len(numbers) == max(len(text) - k + 1, 0)
+    for number, word in zip(numbers, found, strict=True):
+        known = set(word) <= set("ACGT")
+        assert number == (sum("ACGT".index(letter) * 4**i for i, letter in enumerate(reversed(word))) if known else -1)
+        assert words is None or not known or words[number] == word
+
+
+def test_only_words_of_letters_are_numbered():
+    with pytest.raises(ValueError, match="k: found 0"):
+        kmers.encode_kmers("ACGT", 0)
+    with pytest.raises(UnicodeEncodeError):
+        kmers.encode_kmers("ACGÜ", 2)
+
+
 # Counts -------------------------------------------------------------------------------------------------------
 
 

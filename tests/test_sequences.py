@@ -262,6 +262,39 @@ def test_assembly_sizes_refuses(tmp_path, refused):
         sequences.assembly_sizes(stub(HG19), chromsizes=tmp_path / "missing")
 
 
+@given(places=st.lists(st.tuples(st.sampled_from(list(TINY)), st.integers(0, 11), st.integers(1, 9)), max_size=9))
+def test_windows_read_along_the_genome_are_those_read_one_by_one(places):
+    genome = TinyGenome(TINY)
+    windows = bed(*((chrom, start, min(start + size, len(TINY[chrom]))) for chrom, start, size in places))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sequences, "_REACH", 2)
+        patch.setattr(sequences, "_PIECE", 12)
+        found = dict(sequences.fetch_along_genome(windows, genome))
+    assert [found[row] for row in range(len(windows))] == list(sequences.fetch_windows(windows, genome))
+    assert len(found) == len(windows)
+
+
+def test_windows_that_lie_close_are_read_at_once_but_not_without_limit(genome, letters, monkeypatch):
+    windows = bed(("chr2", 900, 1_000), ("chr2", 0, 100), ("chr2", 950, 980), ("chr1", 0, 50), ("chr2", 5_000, 5_100))
+    reads = []
+    fetch = genome.fetch
+    monkeypatch.setattr(genome, "fetch", lambda *place: reads.append(place) or fetch(*place))
+    monkeypatch.setattr(sequences, "_REACH", 1_000)
+    texts = dict(sequences.fetch_along_genome(windows.set_axis([7] * 5), genome))
+    assert reads == [("chr1", 0, 50), ("chr2", 0, 1_000), ("chr2", 5_000, 5_100)]
+    assert [texts[row] for row in range(5)] == [letters[c][s:e] for c, s, e in windows.itertuples(index=False)]
+    reads.clear()
+    monkeypatch.setattr(sequences, "_PIECE", 500)
+    list(sequences.fetch_along_genome(windows, genome))
+    assert reads == [("chr1", 0, 50), ("chr2", 0, 100), ("chr2", 900, 1_000), ("chr2", 5_000, 5_100)]
+
+
+def test_sentences_hold_words_with_other_letters_as_they_are():
+    genome = TinyGenome({"chr1": "acgtNacgRtt"})
+    (sentence,) = sequences.Sentences(bed(("chr1", 0, 11)), genome, 3)
+    assert sentence == get_kmers("acgtNacgRtt", 3)
+
+
 def test_sentences_may_be_read_again_and_again(genome, letters):
     windows = bed(("chr2", 0, 40), ("chr1", 60, 75), ("chr2", 24_990, 25_000))
     sentences = sequences.Sentences(windows, genome, 5)

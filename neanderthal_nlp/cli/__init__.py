@@ -6,10 +6,14 @@ them in order.
 
 from __future__ import annotations
 
+import fcntl
 import os
+import resource
+import shlex
 import stat
 import sys
 import threading
+import time
 
 import typer
 
@@ -19,6 +23,9 @@ from neanderthal_nlp.errors import InputError
 
 LIFELINE = "NEANDERTHAL_NLP_LIFELINE"
 """Environment variable: the standard input is a pipe whose closing means that the run was ended."""
+COSTS = "NEANDERTHAL_NLP_COSTS"
+"""Environment variable: a table, TSV, to which each command adds a line that says what it took."""
+COST_COLUMNS = ("command", "arguments", "seconds", "cpu_seconds", "peak_mib")
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   help="The stages of the article, one command each; they share a folder, --directory, in which each "
@@ -44,13 +51,38 @@ def _end_with_the_run() -> None:
         threading.Thread(target=lambda: (os.read(0, 1), os._exit(1)), daemon=True).start()
 
 
+def _note_costs(start: float) -> None:
+    """Add what this process took to the table that the environment names, if it names one.
+
+    The peak is that of the resident memory, in MiB; pages of files that are mapped into memory count.
+    """
+    if not os.environ.get(COSTS):
+        return
+    words = sys.argv[1:]
+    n_names = next((i for i, word in enumerate(words) if i == 2 or word.startswith("-")), len(words))
+    n_names = n_names if words[:1] == ["audit"] else min(n_names, 1)
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes on macOS, KiB elsewhere
+    cells = (" ".join(words[:n_names]), shlex.join(words[n_names:]), f"{time.perf_counter() - start:.3f}",
+             f"{used.ru_utime + used.ru_stime:.3f}", f"{used.ru_maxrss / unit:.1f}")  # fmt: skip
+    with open(os.environ[COSTS], "a", encoding="utf-8") as table:
+        fcntl.flock(table, fcntl.LOCK_EX)  # stages end at the same time
+        if os.fstat(table.fileno()).st_size == 0:
+            table.write("\t".join(COST_COLUMNS) + "\n")
+        table.write("\t".join(cells) + "\n")
+
+
 def main() -> None:
     """Run the command line; bad input ends it with one line on standard error and status 2."""
+    start = time.perf_counter()
     _end_with_the_run()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's remarks on the machine are not the user's
     name = next((word for word in sys.argv[1:] if not word.startswith("-")), "neanderthal-nlp")
     try:
-        app()
+        try:
+            app()
+        finally:
+            _note_costs(start)
     except InputError as error:
         say(name, f"error: {error}")
         sys.exit(2)

@@ -164,11 +164,11 @@ def kmers(
 
     stage = Stage("kmers", directory)
     table = sequences.read_windows(stage.results / "windows.tsv")
-    counts = count_windows(table, genome, k, stage.results, cache=cache)
-    top = bag.top_kmers(counts, table["label"].to_numpy(), k)
+    totals = count_windows(table, genome, k, stage.results, cache=cache)
+    top = bag.rank_kmers(totals, k)
     write_table(top, stage.results / "top_kmers.tsv")
     leaders = {str(label): ", ".join(rows["kmer"].head(4)) for label, rows in top.groupby("label")}
-    stage.say(f"{counts.sum(dtype=np.int64):,} words in {len(table):,} windows; most common: "
+    stage.say(f"{totals.sum():,} words in {len(table):,} windows; most common: "
               + "; ".join(f"{label} {words}" for label, words in leaders.items()))  # fmt: skip
 
 
@@ -271,7 +271,7 @@ def forest(
 
     stage = Stage("forest", directory)
     counts, labels, words, parts = load_split(stage.results, split_file)
-    model = trees_of.fit_forest(counts[parts.train], labels[parts.train], n_estimators=trees, seed=seed, n_jobs=threads)
+    model = trees_of.fit_forest(counts, labels, rows=parts.train, n_estimators=trees, seed=seed, n_jobs=threads)
     test, truth = counts[parts.test], labels[parts.test]
     scores = model.predict_proba(test)[:, 1]
     importance = trees_of.importances(model, words)
@@ -296,10 +296,10 @@ def linear(directory: Directory, split_file: SplitFile = None, seed: Seed = 1) -
 
     stage = Stage("linear", directory)
     counts, labels, _, parts = load_split(stage.results, split_file)
-    train, test = counts[parts.train], counts[parts.test]
+    test = counts[parts.test]
     scores = {}
     for name in parameters.LINEAR_MODELS:
-        model = models.fit_linear(name, train, labels[parts.train], seed=seed)
+        model = models.fit_linear(name, counts, labels, rows=parts.train, seed=seed)
         scores[name] = (models.scores(model, test), models.THRESHOLDS[name])
         persistence.save_model(model, stage.models / f"{name}.skops")
         stage.record(stage.models / f"{name}.json", training_inputs(stage.results, split_file), {"seed": seed})
@@ -445,8 +445,9 @@ def intersections(
     contrast = gene_overlap.compare_gc(gc[gc["kind"] == "gene"], gene_overlap.overall_gc(bins))
     stage.say(f"GC content: genes {contrast.gc_genes:.1%}, genome {contrast.gc_genome:.1%}; {draws:,} draws")
     test = gene_overlap.intersection_test(
-        introgressed, frame, sizes, n_draws=draws, avoid=avoid, rng=np.random.default_rng(seed)
-    )
+        introgressed, frame, sizes, n_draws=draws, avoid=avoid, rng=np.random.default_rng(seed),
+        progress=stage.progress(draws, "draws"),
+    )  # fmt: skip
     stage.record(
         stage.results / "intersections.json",
         {"introgressed": stage.results / "introgressed.bed", "genes": genes, **({"gaps": gaps} if gaps else {})},

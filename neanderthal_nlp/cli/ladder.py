@@ -108,15 +108,15 @@ def null_counts(
 ) -> None:
     """Count the words of the run's windows on a null genome."""
     from neanderthal_nlp import sequences
-    from neanderthal_nlp.kmers import top_kmers
+    from neanderthal_nlp.kmers import rank_kmers
 
     stage = Stage("audit null-counts", directory)
     table = sequences.read_windows(stage.results / "windows.tsv")
     folder = stage.results / "audit/null"
     write_table(table, folder / "windows.tsv")
-    counts = count_windows(table, genome, k, folder, cache=cache)
-    write_table(top_kmers(counts, table["label"].to_numpy(), k), folder / "top_kmers.tsv")
-    stage.say(f"{counts.sum(dtype=np.int64):,} words of the same {len(table):,} windows in {genome.name}")
+    totals = count_windows(table, genome, k, folder, cache=cache)
+    write_table(rank_kmers(totals, k), folder / "top_kmers.tsv")
+    stage.say(f"{totals.sum():,} words of the same {len(table):,} windows in {genome.name}")
 
 
 @app.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,6 +26,8 @@ SplitFile = Annotated[
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the stage's random numbers.")]
 AsPublished = Annotated[bool, typer.Option("--as-published", help="Do literally what the published code does.")]
+
+_SECONDS_BETWEEN_NEWS = 10.0
 
 
 def say(stage: str, message: str) -> None:
@@ -53,6 +55,21 @@ class Stage:
     def say(self, message: str) -> None:
         """Tell the user how this stage goes."""
         say(self.name, message)
+
+    def progress(self, total: int, what: str) -> Callable[[], None]:
+        """Give a function to call after each of `total` steps: now and then it says how far they are."""
+        start = told = time.monotonic()
+        done = 0
+
+        def step() -> None:
+            nonlocal done, told
+            done += 1
+            now = time.monotonic()
+            if now - told >= _SECONDS_BETWEEN_NEWS and done < total:
+                told = now
+                self.say(f"{done:,} of {total:,} {what}, about {(now - start) / done * (total - done):,.0f} s to go")
+
+        return step
 
     def record(self, path: Path, inputs: Mapping[str, Path], settings: Mapping[str, Any], **more: Any) -> None:
         """Write a JSON file that says where a result comes from, after what `more` holds."""
@@ -84,19 +101,33 @@ def load_counts(results: Path) -> tuple[pd.DataFrame, np.ndarray, list[str]]:
 
 
 def count_windows(table: pd.DataFrame, genome: Path, k: int, folder: Path, *, cache: Path | None) -> np.ndarray:
-    """Count the words of windows, and write the matrix and its vocabulary to a folder."""
+    """Count the words of windows, and write the matrix and its vocabulary to a folder.
+
+    Each row is written to its place as soon as it is counted: memory does not grow with the number of windows.
+
+    Returns
+    -------
+    ndarray of int64, shape (2, 4**k)
+        The words of all depleted and of all introgressed windows.
+    """
     from neanderthal_nlp import kmers, sequences
     from neanderthal_nlp.genome import open_genome
 
     start = time.perf_counter()
-    with open_genome(genome, cache=cache) as letters, replacing(folder / "kmers.npy") as part:
-        counts = np.lib.format.open_memmap(part, mode="w+", dtype=np.int32, shape=(len(table), 4**k))
-        kmers.count_kmers(sequences.fetch_windows(table, letters), k, out=counts)
-        counts.flush()
-    about_counts = {"shape": list(counts.shape), "vocabulary": kmers.vocabulary(k)}
+    shape, labels, totals = (len(table), 4**k), table["label"].to_numpy(), np.zeros((2, 4**k), dtype=np.int64)
+    with open_genome(genome, cache=cache) as letters, replacing(folder / "kmers.npy") as part, part.open("wb") as file:
+        header = {"descr": np.dtype(np.int32).str, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        first = file.tell()
+        for row, text in sequences.fetch_along_genome(table, letters):
+            counts = kmers.count_kmers([text], k)
+            totals[labels[row]] += counts[0]
+            file.seek(first + row * counts.nbytes)
+            file.write(counts.data)
+    about_counts = {"shape": list(shape), "vocabulary": kmers.vocabulary(k)}
     record = provenance({"windows": folder / "windows.tsv"}, {"k": k}, time.perf_counter() - start)
     write_json({**about_counts, **record}, folder / "kmers.json")
-    return counts
+    return totals
 
 
 def load_split(results: Path, split_file: Path | None) -> tuple[np.ndarray, np.ndarray, list[str], Split]:
