@@ -3,6 +3,8 @@
 # make figures     redraw the figures of a run without computing anything again
 # make notebooks   execute every notebook, to see that it runs; the saved outputs stay as they are
 # make notebooks-article   the notebooks on the published regions and real letters, where NEANDERTHAL_NLP_DATA has them
+# make bench       speed and memory beside what a user would pick instead; the table goes into benchmarks/README.md
+# make bench-stages   every stage of the article profile at three sizes; hours
 # make docs        the documentation, in build/docs/index.html; every link inside it is checked
 # make linkcheck   links to other sites; needs a network
 # make package     the distributions, in dist; each way of installing them, in environments of their own; needs a network
@@ -12,7 +14,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: reproduce test figures notebooks notebooks-article docs linkcheck package lint types format clean
+.PHONY: reproduce test figures notebooks notebooks-article bench bench-stages docs linkcheck package lint types format clean
 
 reproduce: $(VENV)/.core
 	$(BIN)/python -m neanderthal_nlp.reproduce --profile demo --directory "$(DIRECTORY)"
@@ -30,6 +32,14 @@ notebooks: $(VENV)/.dev
 
 notebooks-article: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/long_notebooks.py
+
+bench: $(VENV)/.dev
+	mkdir -p build
+	$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-json=build/bench.json
+	$(BIN)/python benchmarks/table.py --write build/bench.json
+
+bench-stages: $(VENV)/.dev
+	$(BIN)/python benchmarks/stages.py --write
 
 docs: export TF_CPP_MIN_LOG_LEVEL = 2
 docs: $(VENV)/.dev

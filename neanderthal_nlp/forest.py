@@ -10,11 +10,19 @@ import pandas as pd
 from sklearn.ensemble import RandomForestClassifier
 
 from neanderthal_nlp.errors import InputError
+from neanderthal_nlp.kmers import take_rows
 from neanderthal_nlp.parameters import N_ESTIMATORS
 
 
 def fit_forest(
-    X: np.ndarray, y: np.ndarray, *, n_estimators: int = N_ESTIMATORS, seed: int, n_jobs: int = -1
+    X: np.ndarray,
+    y: np.ndarray,
+    *,
+    rows: np.ndarray | None = None,
+    n_estimators: int = N_ESTIMATORS,
+    seed: int,
+    n_jobs: int = -1,
+    accelerated: bool = False,
 ) -> RandomForestClassifier:
     """Fit the article's random forest: 500 trees, everything else scikit-learn's default.
 
@@ -24,20 +32,46 @@ def fit_forest(
         Counts; may be a memory map.
     y : ndarray, shape (n,)
         1 = introgressed, 0 = depleted.
+    rows : ndarray of int, shape (m,), optional
+        Rows to learn from; all without. `rows` of a memory map take half of the memory of `X[rows]`.
     n_estimators : int
         Trees.
     seed : int
         The same seed gives the same forest, whatever `n_jobs` is.
     n_jobs : int
         Cores; -1 takes all.
+    accelerated : bool
+        Grow the trees with scikit-learn-intelex (the extra `fast`). Other trees than scikit-learn's come out, of the
+        same kind: it looks for splits among at most 256 values of a k-mer and draws its random numbers otherwise.
+        They are handed back in scikit-learn's own form, so that the forest is saved, loaded and used without the extra.
 
     Returns
     -------
     RandomForestClassifier
         Column 1 of its `predict_proba` is the probability of being introgressed.
+
+    Raises
+    ------
+    InputError
+        `accelerated` without the extra installed.
     """
+    if rows is not None:
+        X, y = take_rows(X, rows, dtype=np.float32), y[rows]  # what the trees compare
     forest = RandomForestClassifier(n_estimators=n_estimators, random_state=seed, n_jobs=n_jobs)
-    return forest.fit(X, y)
+    return _grow_accelerated(forest, X, y) if accelerated else forest.fit(X, y)
+
+
+def _grow_accelerated(forest: RandomForestClassifier, X: np.ndarray, y: np.ndarray) -> RandomForestClassifier:
+    """Give a forest the trees that scikit-learn-intelex grows under its settings."""
+    try:
+        from sklearnex.ensemble import RandomForestClassifier as Accelerated
+    except ImportError:
+        raise InputError("accelerated: found no scikit-learn-intelex, expected the extra `fast` "
+                         "(pip install 'neanderthal_nlp[fast]')") from None  # fmt: skip
+    grown = Accelerated(**forest.get_params()).fit(np.asarray(X, dtype=np.float32), y)
+    for fitted in ("estimators_", "classes_", "n_classes_", "n_features_in_", "n_outputs_"):
+        setattr(forest, fitted, getattr(grown, fitted))
+    return forest
 
 
 def importances(forest: RandomForestClassifier, names: Sequence[str]) -> pd.DataFrame:
@@ -75,14 +109,14 @@ def permutation_importances(
 ) -> pd.DataFrame:
     """Accuracy that a model loses when one k-mer's counts are shuffled among held-out rows.
 
-    The quantity of `sklearn.inspection.permutation_importance`, which shuffles every column. Each shuffle costs
-    a prediction of all rows: with 1024 k-mers, 500 trees and 20,000 rows that is hours, therefore only the
-    columns asked for are shuffled.
+    The quantity of `sklearn.inspection.permutation_importance`, which shuffles every column and predicts all rows
+    anew each time: hours for 1024 k-mers, 500 trees and 20,000 rows. Only the columns asked for are shuffled here,
+    and a forest's trees predict only those rows again whose path asks for the column.
 
     Parameters
     ----------
     model : fitted classifier
-        Anything with `predict`.
+        Anything with `predict`. The fast way is taken for a forest whose classes are 0 and 1.
     X : ndarray, shape (n, n_features)
         Counts of rows that the model has not seen; copied once.
     y : ndarray, shape (n,)
@@ -116,15 +150,44 @@ def permutation_importances(
     if unknown:
         raise InputError(f"columns: found {', '.join(unknown)}, expected k-mers among the {len(position)} counted")
     rng = np.random.default_rng(seed)
-    shuffled = np.array(X)
-    accuracy = np.mean(model.predict(shuffled) == y)
-    losses = np.empty((len(columns), n_repeats))
-    for row, name in enumerate(columns):
-        counts = shuffled[:, position[name]].copy()
-        for repeat in range(n_repeats):
-            shuffled[:, position[name]] = rng.permutation(counts)
-            losses[row, repeat] = accuracy - np.mean(model.predict(shuffled) == y)
-        shuffled[:, position[name]] = counts
+    places = np.array([position[name] for name in columns], dtype=np.intp)
+    shuffled = np.array([rng.permutation(X[:, place]) for place in places for _ in range(n_repeats)])
+    shuffled = shuffled.reshape(len(places), n_repeats, len(X))
+    is_forest = isinstance(model, RandomForestClassifier) and np.array_equal(model.classes_, (0, 1))
+    predicted = (_predict_by_tree if is_forest else _predict_shuffled)(model, X, places, shuffled)
+    losses = np.mean(model.predict(X) == y) - np.mean(predicted == y, axis=2)
     return pd.DataFrame(
         {"kmer": list(columns), "permutation": losses.mean(axis=1), "permutation_std": losses.std(axis=1)}
     )
+
+
+def _predict_shuffled(model: Any, X: np.ndarray, places: np.ndarray, shuffled: np.ndarray) -> np.ndarray:
+    """Predictions with one column replaced at a time: (columns, repeats, n), as `shuffled` is."""
+    rows = np.array(X)
+    predicted = np.empty(shuffled.shape, dtype=np.int64)
+    for column, place in enumerate(places):
+        for repeat, counts in enumerate(shuffled[column]):
+            rows[:, place] = counts
+            predicted[column, repeat] = model.predict(rows)
+        rows[:, place] = X[:, place]
+    return predicted
+
+
+def _predict_by_tree(
+    forest: RandomForestClassifier, X: np.ndarray, places: np.ndarray, shuffled: np.ndarray
+) -> np.ndarray:
+    """What `_predict_shuffled` returns, from the rows of each tree that ask for the column: a few percent of them."""
+    X = np.asarray(X, dtype=np.float32)
+    votes = np.zeros(shuffled.shape)
+    for tree in (estimator.tree_ for estimator in forest.estimators_):
+        known = tree.predict(X)[:, 1]
+        votes += known
+        asks = tree.decision_path(X) @ (tree.feature[:, None] == places)
+        for column, place in enumerate(places):
+            asking = np.flatnonzero(asks[:, column])
+            rows = X[asking]
+            for repeat, counts in enumerate(shuffled[column]):
+                rows[:, place] = counts[asking]
+                votes[column, repeat, asking] += tree.predict(rows)[:, 1] - known[asking]
+    # An even vote is for 0, as in `predict`; the margin keeps it even when fractions of leaves are summed.
+    return votes > len(forest.estimators_) / 2 + 1e-9

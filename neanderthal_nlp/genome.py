@@ -28,6 +28,7 @@ from neanderthal_nlp.files import GZIP_MAGIC, is_gzip, read_lines, replacing
 
 _TWOBIT_MAGIC = (b"\x43\x27\x41\x1a", b"\x1a\x41\x27\x43")
 _BGZIP_EOF = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+_BGZIP_BLOCK = 1 << 16
 _PIECE = 1 << 20  # nt read at once where a whole chromosome is
 
 
@@ -40,7 +41,12 @@ class Genome(ABC):
         The file that was opened.
     chromsizes : dict of str to int
         Chromosome lengths in nt, in the order of the file.
+    block : int
+        Letters that the file's form makes one read together, nt: those of a block of bgzip; 0 where each can be read
+        alone.
     """
+
+    block = 0
 
     def __init__(self, path: Path, chromsizes: Mapping[str, int]) -> None:
         self.path = path
@@ -97,6 +103,7 @@ class _FastaGenome(Genome):
         except (OSError, ValueError) as error:
             raise InputError(f"{path}: cannot be read with its index {index} ({error}): delete that") from None
         super().__init__(path, dict(zip(self._file.references, self._file.lengths, strict=True)))
+        self.block = 0 if block_index is None else _BGZIP_BLOCK
 
     def close(self) -> None:
         self._file.close()

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import bioframe
+import numba
 import numpy as np
 import pandas as pd
 
@@ -233,10 +234,9 @@ def count_overlaps(query: pd.DataFrame, target: pd.DataFrame) -> np.ndarray:
 
     Notes
     -----
-    A target overlaps [s, e) unless it ends at or before s or starts at or after e, so two binary searches per
-    query suffice: (targets that start before e) minus (targets that end at or before s). This is used rather
-    than `bioframe.count_overlaps`, which lists all pairs, because the permutation test calls it thousands of
-    times.
+    A target overlaps [s, e) unless it ends at or before s or starts at or after e, so two searches per query
+    suffice: (targets that start before e) minus (targets that end at or before s). This is used rather than
+    `bioframe.count_overlaps`, which lists all pairs, because the permutation test calls it thousands of times.
     """
     counter = OverlapCounter(target)
     return counter.count(counter.codes(query["chrom"]), query["start"].to_numpy(), query["end"].to_numpy())
@@ -255,7 +255,7 @@ class OverlapCounter:
         self._chroms = {chrom: code for code, chrom in enumerate(target["chrom"].unique())}
         self._furthest = int(target["end"].max()) if len(target) else 0
         codes = self.codes(target["chrom"])
-        self._starts, self._ends = (np.sort(self._keys(codes, target[name].to_numpy())) for name in ("start", "end"))
+        self._starts, self._ends = (_Ranks(self._keys(codes, target[name].to_numpy())) for name in ("start", "end"))
 
     def codes(self, chroms: pd.Series) -> np.ndarray:
         """Numbers (int64) that `count` knows the chromosomes by."""
@@ -267,9 +267,42 @@ class OverlapCounter:
 
     def count(self, codes: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
         """Targets that overlap each interval (int64), chromosomes given by their `codes`."""
-        begun = np.searchsorted(self._starts, self._keys(codes, ends), side="left")
-        finished = np.searchsorted(self._ends, self._keys(codes, starts), side="right")
-        return (begun - finished).astype(np.int64)
+        return self._starts.below(self._keys(codes, ends)) - self._ends.below(self._keys(codes, starts) + 1)
+
+
+class _Ranks:
+    """Tells how many of some integers, none negative, are below others: `np.searchsorted` with a table of contents.
+
+    The table holds the answers at every 2**shift-th integer, which leaves few values to search among: many times
+    faster where the integers asked for are in no order.
+    """
+
+    def __init__(self, values: np.ndarray) -> None:
+        self._values = np.sort(values.astype(np.int64))
+        self._last = int(self._values[-1]) + 1 if len(values) else 0
+        self._shift = (self._last // (4 * len(values) + 1)).bit_length()
+        places = np.arange((self._last >> self._shift) + 2, dtype=np.int64) << self._shift
+        self._table = np.searchsorted(self._values, places)
+
+    def below(self, integers: np.ndarray) -> np.ndarray:
+        """Number of values below each integer, int64."""
+        return _search(self._values, self._table, self._shift, np.minimum(integers, self._last))
+
+
+@numba.njit(cache=True, nogil=True)
+def _search(values, table, shift, integers):  # type: ignore[no-untyped-def]  # pragma: no cover (compiled)
+    ranks = np.empty(len(integers), np.int64)
+    for i in range(len(integers)):
+        entry = integers[i] >> shift
+        low, high = table[entry], table[entry + 1]
+        while low < high:
+            middle = (low + high) // 2
+            if values[middle] < integers[i]:
+                low = middle + 1
+            else:
+                high = middle
+        ranks[i] = low
+    return ranks
 
 
 def cluster(regions: pd.DataFrame) -> np.ndarray:
@@ -395,8 +428,7 @@ class DepletedSampler:
         """Draw `n` admissible starts for each region, int64 (n, regions), each uniform and on its own."""
         starts = np.empty((n, len(self._lengths)), dtype=np.int64)
         for rows, free, admissible in self._parts:
-            drawn = rng.integers(0, admissible, size=(n, len(rows)))
-            starts[:, rows] = free.place(np.broadcast_to(self._lengths[rows], drawn.shape), drawn)
+            starts[:, rows] = free.place(self._lengths[rows], rng.integers(0, admissible, size=(n, len(rows))))
         return starts
 
 
@@ -462,10 +494,22 @@ class _FreeStretches:
         return self._starts_in_first(self._long_enough(lengths), lengths)
 
     def place(self, lengths: np.ndarray, u: np.ndarray) -> np.ndarray:
-        """Position of the u-th admissible start for each length."""
-        low, high = np.zeros_like(u), self._long_enough(lengths)
-        while np.any(high - low > 1):
-            middle = (low + high) // 2
-            right = self._starts_in_first(middle, lengths) <= u
-            low, high = np.where(right, middle, low), np.where(right, high, middle)
-        return self._begin[low] + u - self._starts_in_first(low, lengths)
+        """Position of the u-th admissible start for each length; `u` and the result have a row for each draw."""
+        return _place(self._begin, self._sums, self._long_enough(lengths), lengths, u)
+
+
+@numba.njit(cache=True, nogil=True)
+def _place(begin, sums, long_enough, lengths, u):  # type: ignore[no-untyped-def]  # pragma: no cover (compiled)
+    """Find by bisection the last stretch before which at most u starts are admissible (see `_FreeStretches`)."""
+    starts = np.empty_like(u)
+    for draw in range(u.shape[0]):
+        for i in range(u.shape[1]):
+            low, high = 0, long_enough[i]
+            while high - low > 1:
+                middle = (low + high) // 2
+                if sums[middle] - middle * (lengths[i] - 1) <= u[draw, i]:
+                    low = middle
+                else:
+                    high = middle
+            starts[draw, i] = begin[low] + u[draw, i] - (sums[low] - low * (lengths[i] - 1))
+    return starts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterable
 from itertools import product
 
@@ -13,6 +14,7 @@ from neanderthal_nlp.parameters import N_TOP_KMERS, K
 
 LETTERS = "ACGT"
 _NO_CODE = 4
+_PIECE_ROWS = 4096
 _CODES = np.full(256, _NO_CODE, dtype=np.uint8)
 for _code, _letter in enumerate(LETTERS):
     _CODES[ord(_letter)] = _CODES[ord(_letter.lower())] = _code
@@ -128,6 +130,36 @@ def _count(letters: np.ndarray, k: int, codes: np.ndarray, row: np.ndarray) -> N
     for word in _encode(letters, k, codes):
         if word >= 0:
             row[word] += 1
+
+
+def take_rows(X: np.ndarray, rows: np.ndarray | None = None, *, dtype: type) -> np.ndarray:
+    """Copy rows of a matrix of counts, a piece at a time and straight into the type that a model works in.
+
+    Nothing else of the matrix stays in memory. To index first and convert then would hold the rows twice, and what
+    was read of a memory map a third time.
+
+    Parameters
+    ----------
+    X : ndarray of a number type, shape (n, n_features)
+        May be a memory map.
+    rows : ndarray of int, shape (m,), optional
+        Which rows; all without.
+    dtype : type
+        Of the copy.
+
+    Returns
+    -------
+    ndarray, shape (m, n_features)
+        The caller's own, in C order.
+    """
+    rows = np.arange(len(X)) if rows is None else rows
+    taken: np.ndarray = np.empty((len(rows), X.shape[1]), dtype=dtype)
+    for start in range(0, len(rows), _PIECE_ROWS):
+        taken[start : start + _PIECE_ROWS] = X[rows[start : start + _PIECE_ROWS]]
+    # Pages of a file that only is read are dropped; should they be needed again, they are read again.
+    if isinstance(X, np.memmap) and X.mode == "r" and isinstance(X.base, mmap.mmap):
+        X.base.madvise(mmap.MADV_DONTNEED)
+    return taken
 
 
 def top_kmers(counts: np.ndarray, labels: np.ndarray, k: int = K, *, n: int = N_TOP_KMERS) -> pd.DataFrame:

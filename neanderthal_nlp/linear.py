@@ -16,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from neanderthal_nlp.errors import InputError
+from neanderthal_nlp.kmers import take_rows
 from neanderthal_nlp.parameters import LINEAR_MODELS
 
 THRESHOLDS = dict(zip(LINEAR_MODELS, (0.5, 0.0, 0.0), strict=True))
@@ -26,7 +27,7 @@ THRESHOLDS = dict(zip(LINEAR_MODELS, (0.5, 0.0, 0.0), strict=True))
 _MAX_ITERATIONS = 10_000
 
 
-def fit_linear(name: str, X: np.ndarray, y: np.ndarray, *, seed: int) -> Any:
+def fit_linear(name: str, X: np.ndarray, y: np.ndarray, *, rows: np.ndarray | None = None, seed: int) -> Any:
     """Fit one of `parameters.LINEAR_MODELS` to counts.
 
     Logistic regression and the linear SVM see counts scaled to mean 0 and variance 1 by what was measured on
@@ -38,9 +39,12 @@ def fit_linear(name: str, X: np.ndarray, y: np.ndarray, *, seed: int) -> Any:
     name : str
         `logistic_regression`, `linear_svm` or `naive_bayes`.
     X : ndarray of a number type, shape (n, n_features)
-        Counts, not negative; may be a memory map. The scaled models hold a float64 copy.
+        Counts, not negative; may be a memory map. The models learn from a float64 copy, scaled in place; the SVM's
+        library makes another of it, of twice the size.
     y : ndarray, shape (n,)
         1 = introgressed, 0 = depleted.
+    rows : ndarray of int, shape (m,), optional
+        Rows to learn from; all without.
     seed : int
         Handed to the solvers; those chosen draw nothing today.
 
@@ -54,15 +58,20 @@ def fit_linear(name: str, X: np.ndarray, y: np.ndarray, *, seed: int) -> Any:
     InputError
         There is no model of this name.
     """
-    if name == "logistic_regression":
-        classifier = LogisticRegression(max_iter=_MAX_ITERATIONS, random_state=seed)
-    elif name == "linear_svm":
-        classifier = LinearSVC(dual=False, max_iter=_MAX_ITERATIONS, random_state=seed)
-    elif name == "naive_bayes":
-        return MultinomialNB().fit(X, y)
-    else:
+    if name not in LINEAR_MODELS:
         raise InputError(f"model: found {name}, expected one of {', '.join(LINEAR_MODELS)}")
-    return make_pipeline(StandardScaler(), classifier).fit(X, y)
+    y = y if rows is None else y[rows]
+    X = take_rows(X, rows, dtype=np.float64)
+    if name == "naive_bayes":
+        return MultinomialNB().fit(X, y)
+    classifier = (
+        LogisticRegression(max_iter=_MAX_ITERATIONS, random_state=seed)
+        if name == "logistic_regression"
+        else LinearSVC(dual=False, max_iter=_MAX_ITERATIONS, random_state=seed)
+    )
+    # What `Pipeline.fit` does, without its copy of the scaled counts.
+    scaler = StandardScaler().fit(X)
+    return make_pipeline(scaler, classifier.fit(scaler.transform(X, copy=False), y))
 
 
 def scores(model: Any, X: np.ndarray) -> np.ndarray:

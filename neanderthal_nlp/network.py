@@ -8,7 +8,8 @@ import math
 import os
 import shutil
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,8 @@ HISTORY_FILE = "history.csv"
 FINGERPRINT_FILE = "fingerprint.json"
 LATEST_FILE = "backup/latest.keras"
 PREVIOUS_FILE = "backup/previous.keras"
-_PREDICTION_BATCH = 1024
+_BLOCK_ROWS = 1024
+_STEPS_PER_EXECUTION = 32
 
 _History = list[dict[Any, Any]]
 
@@ -81,7 +83,13 @@ def build_mlp(n_features: int, *, hidden_units: int = HIDDEN_UNITS, seed: int = 
     )
     # Names that Keras makes up count the objects of the process, which would change the model's fingerprint.
     optimizer = keras.optimizers.SGD(LEARNING_RATE, momentum=MOMENTUM, nesterov=NESTEROV, name="sgd")
-    model.compile(optimizer=optimizer, loss="binary_crossentropy", metrics=["binary_accuracy"])
+    # Several batches in one call of TensorFlow are the same batches, with fewer returns to Python.
+    model.compile(
+        optimizer=optimizer,
+        loss="binary_crossentropy",
+        metrics=["binary_accuracy"],
+        steps_per_execution=_STEPS_PER_EXECUTION,
+    )
     return model
 
 
@@ -91,6 +99,7 @@ def train_mlp(
     y: np.ndarray,
     *,
     directory: str | Path,
+    rows: np.ndarray | None = None,
     epochs: int = EPOCHS,
     batch_size: int = BATCH_SIZE,
     validation_split: float = VALIDATION_SPLIT,
@@ -111,9 +120,13 @@ def train_mlp(
         Compiled with the metric `binary_accuracy`. Holds the weights of the last epoch on return; `load_mlp`
         of `directory/network.keras` gives those of the best.
     X : ndarray of any integer or float type, shape (n, n_features)
-        Counts; may be a memory map. One float32 copy of it is held, and one more while an epoch runs.
+        Counts; may be a memory map. No copy of it is made: a batch is gathered, and cast to float32, when it
+        is due.
     y : ndarray, shape (n,)
         1 = introgressed, 0 = depleted.
+    rows : ndarray of int, shape (m,), optional
+        0-based rows of `X` and `y` to train on, in this order, rather than all. The result is that of
+        `X[rows], y[rows]`, which would be copies.
     directory : path-like
         Made if it is missing. Receives `network.keras`, the model after the first epoch of the highest
         `val_binary_accuracy` (as Keras' `ModelCheckpoint` keeps it); `history.csv`; `fingerprint.json`, what
@@ -139,16 +152,17 @@ def train_mlp(
     ------
     InputError
         `X` and `y` do not fit each other or the model, hold other values than numbers or 0 and 1, or leave no
-        row to train on or to validate with; `epochs` or `batch_size` is below 1.
+        row to train on or to validate with; `rows` are none of `X`; `epochs` or `batch_size` is below 1.
     """
-    X, y = _check_rows(model, X), _check_labels(y, len(X))
+    rows = _check_rows(model, X, rows)
+    y = _check_labels(y, len(X))
     if min(epochs, batch_size) < 1:
         raise InputError(f"epochs and batch size: found {epochs} and {batch_size}, expected at least 1")
-    n_train = math.floor(len(X) * (1 - validation_split))
-    if not 0 < n_train < len(X):
-        raise InputError(f"validation split: found {validation_split} of {len(X)} rows: one side is empty")
+    n_train = math.floor(len(rows) * (1 - validation_split))
+    if not 0 < n_train < len(rows):
+        raise InputError(f"validation split: found {validation_split} of {len(rows)} rows: one side is empty")
     fingerprint = {
-        "rows": _hash_rows(X, y),
+        "rows": _hash_rows(X, y, rows),
         "epochs": epochs,
         "batch_size": batch_size,
         "validation_split": validation_split,
@@ -160,12 +174,11 @@ def train_mlp(
     history = _restore(model, directory, fingerprint, steps=math.ceil(n_train / batch_size))
     if not history:
         _start_over(model, directory, fingerprint)
-    validation = X[n_train:], y[n_train:]
+    validation = _Batches(X, y, rows[n_train:], batch_size)
     for epoch in range(len(history), epochs):
         order = np.random.default_rng([seed, epoch]).permutation(n_train)
-        logs = model.fit(
-            X[order], y[order], batch_size=batch_size, shuffle=False, validation_data=validation, verbose=0
-        ).history
+        batches = _Batches(X, y, rows[order], batch_size)
+        logs = model.fit(batches, shuffle=False, validation_data=validation, verbose=0).history
         history.append({"epoch": epoch + 1, **{name: float(logs[name][0]) for name in METRICS}})
         _save_epoch(model, directory, history)
         if report is not None:
@@ -196,30 +209,71 @@ def load_mlp(path: str | Path) -> keras.Model:
         raise InputError(f"{path}: found no Keras model that can be loaded safely ({reason})") from None
 
 
-def predict_mlp(model: keras.Model, X: np.ndarray) -> np.ndarray:
+def predict_mlp(model: keras.Model, X: np.ndarray, *, rows: np.ndarray | None = None) -> np.ndarray:
     """Probability that each row of counts is introgressed.
 
     Parameters
     ----------
     model : keras.Model
     X : ndarray of any integer or float type, shape (n, n_features)
+        May be a memory map; it is read in blocks.
+    rows : ndarray of int, shape (m,), optional
+        0-based rows of `X` to score, in this order, rather than all.
 
     Returns
     -------
-    ndarray of float64, shape (n,)
+    ndarray of float64, shape (n,) or (m,)
+
+    Raises
+    ------
+    InputError
+        `X` does not fit the model or holds a value that is no finite number, or `rows` are none of `X`.
     """
-    scores = model.predict(_check_rows(model, X), batch_size=_PREDICTION_BATCH, verbose=0)
-    return scores[:, 0].astype(np.float64)
+    blocks = _read_blocks(X, _check_rows(model, X, rows))
+    return np.concatenate([model.predict_on_batch(block)[:, 0] for block in blocks]).astype(np.float64)
 
 
-def _check_rows(model: keras.Model, X: np.ndarray) -> np.ndarray:
+class _Batches(keras.utils.PyDataset):
+    """Rows of a matrix of counts and their labels, a batch at a time."""
+
+    def __init__(self, X: np.ndarray, y: np.ndarray, rows: np.ndarray, batch_size: int) -> None:
+        super().__init__()
+        self.X, self.y, self.rows, self.batch_size = X, y, rows, batch_size
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.rows) / self.batch_size)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        chosen = self.rows[index * self.batch_size : (index + 1) * self.batch_size]
+        return _read_rows(self.X, chosen), self.y[chosen]
+
+
+def _read_rows(X: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(X[rows], dtype=np.float32)
+
+
+def _read_blocks(X: np.ndarray, rows: np.ndarray) -> Iterator[np.ndarray]:
+    """Rows of a matrix of counts as float32 blocks, so that it is never copied as a whole; numbers only."""
+    for start in range(0, len(rows), _BLOCK_ROWS):
+        block = _read_rows(X, rows[start : start + _BLOCK_ROWS])
+        if not np.isfinite(block).all():
+            raise InputError("counts: found a value that is not a finite number")
+        yield block
+
+
+def _check_rows(model: keras.Model, X: np.ndarray, rows: np.ndarray | None) -> np.ndarray:
+    """Rows of `X` to be used, int64."""
     n_features = model.input_shape[-1]
     if X.ndim != 2 or X.shape[1] != n_features or not len(X):
         raise InputError(f"counts: found shape {X.shape}, expected (n, {n_features}) with n at least 1")
-    rows = np.ascontiguousarray(X, dtype=np.float32)
-    if not np.isfinite(rows).all():
-        raise InputError("counts: found a value that is not a finite number")
-    return rows
+    if rows is None:
+        return np.arange(len(X))
+    rows = np.asarray(rows)
+    if rows.ndim != 1 or not len(rows) or rows.dtype.kind not in "iu":
+        raise InputError(f"rows: found {rows.dtype} of shape {rows.shape}, expected one or more integers")
+    if rows.min() < 0 or rows.max() >= len(X):
+        raise InputError(f"rows: found {rows.min()} to {rows.max()}, expected 0 to {len(X) - 1}")
+    return rows.astype(np.int64)
 
 
 def _check_labels(y: np.ndarray, n_rows: int) -> np.ndarray:
@@ -230,9 +284,9 @@ def _check_labels(y: np.ndarray, n_rows: int) -> np.ndarray:
     return np.ascontiguousarray(y, dtype=np.float32)
 
 
-def _hash_rows(X: np.ndarray, y: np.ndarray) -> str:
-    digest = hashlib.sha256(repr(X.shape).encode())
-    for array in (X, y):
+def _hash_rows(X: np.ndarray, y: np.ndarray, rows: np.ndarray) -> str:
+    digest = hashlib.sha256(repr((len(rows), X.shape[1])).encode())
+    for array in chain(_read_blocks(X, rows), [y[rows]]):
         digest.update(array.data.cast("B"))
     return digest.hexdigest()
 

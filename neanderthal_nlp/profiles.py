@@ -27,6 +27,7 @@ _CHOICES = {
     "synthetic": (True, False),
     "as_published": (True, False),
     "audit": (True, False),
+    "accelerated_forest": (True, False),
 }
 
 

@@ -21,7 +21,6 @@ from neanderthal_nlp.genome import Genome
 from neanderthal_nlp.kmers import encode_kmers, get_kmers, vocabulary
 from neanderthal_nlp.parameters import WINDOW_LENGTH, K
 
-_REACH = 1 << 16  # nt between windows that are read along with them: a block of bgzip is unpacked as a whole
 _PIECE = 1 << 22  # nt read at once: bounds the memory
 
 WINDOW_COLUMNS = {
@@ -275,8 +274,8 @@ def fetch_windows(windows: pd.DataFrame, genome: Genome) -> Iterator[str]:
 def fetch_along_genome(windows: pd.DataFrame, genome: Genome) -> Iterator[tuple[int, str]]:
     """Letters of each window with its row, in the order of the genome: for many windows, the fastest to read.
 
-    Windows that overlap or lie close together are cut from one stretch, so that no letter of the genome is read, and
-    no block of a bgzip file unpacked, once for each of them.
+    Windows that overlap, or lie in one block of a bgzip file, are cut from one stretch, so that no letter is read, and
+    no block unpacked, once for each of them.
 
     Parameters
     ----------
@@ -298,7 +297,7 @@ def fetch_along_genome(windows: pd.DataFrame, genome: Genome) -> Iterator[tuple[
     near: list[tuple[int, int, int]] = []
     here, reach = "", 0
     for row, chrom, start, end in places.itertuples(name=None):
-        if near and (chrom != here or start > reach + _REACH or end > near[0][1] + _PIECE):
+        if near and (chrom != here or start > reach + genome.block or end > near[0][1] + _PIECE):
             yield from _cut(genome, here, near, reach)
             near, reach = [], 0
         near.append((row, start, end))

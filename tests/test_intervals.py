@@ -578,3 +578,15 @@ def test_regions_are_read_once_each_and_named_as_the_genome_names_them(tmp_path,
     }
     with refused(path, "record 2 (chr2:0-7) passes the end of chr2 (6 nt)"):
         intervals.read_regions(path, {"chr1": 10, "chr2": 6})
+
+
+@given(
+    values=st.lists(st.integers(0, 300), max_size=40),
+    asked=st.lists(st.integers(0, 400)),
+    scale=st.sampled_from([1, 10**7]),
+)
+def test_ranks_are_those_of_searchsorted(values, asked, scale):
+    values, asked = np.array(values, dtype=np.int64) * scale, np.array(asked, dtype=np.int64) * scale
+    for integers in (asked, asked + 1):
+        wanted = np.searchsorted(np.sort(values), integers, side="left")
+        np.testing.assert_array_equal(intervals._Ranks(values).below(integers), wanted)

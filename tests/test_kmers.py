@@ -215,3 +215,20 @@ def test_top_kmers_of_texts_gives_20_a_class_and_does_not_overflow():
     pd.testing.assert_series_equal(
         total["count"], pd.Series([3 * (2**31 - 1), 0], name="count"), check_dtype=False
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", [None, "r", "r+", "c"])
+def test_rows_are_copied_in_pieces_and_the_matrix_stays_as_it_was(mode, tmp_path, monkeypatch):
+    monkeypatch.setattr(kmers, "_PIECE_ROWS", 7)
+    X = np.random.default_rng(0).integers(0, 99, (50, 3)).astype(np.int32)
+    np.save(tmp_path / "kmers.npy", X)
+    source = np.load(tmp_path / "kmers.npy", mmap_mode=mode)
+    if mode in ("r+", "c"):  # changes that the file may not hold yet, or never will
+        source[4], X[4] = 1000, 1000
+    for chosen in (np.arange(0), np.array([49]), np.array([4, 4, 30, 1, 0, 49, 8]), np.arange(49, -1, -1), None):
+        taken = kmers.take_rows(source, chosen, dtype=np.float32)
+        assert taken.dtype == np.float32
+        np.testing.assert_array_equal(taken, X if chosen is None else X[chosen])
+        np.testing.assert_array_equal(source, X)
+        taken[:] = -1
+        np.testing.assert_array_equal(source, X)

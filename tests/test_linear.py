@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 from neanderthal_nlp.errors import InputError
@@ -45,6 +46,25 @@ def test_same_rows_same_scores_from_a_memory_map(name, rows, tmp_path):
     mapped = np.load(tmp_path / "kmers.npy", mmap_mode="r")
     first, second = (scores(fit_linear(name, counts, y, seed=1), X) for counts in (X, mapped))
     np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_chosen_rows_are_learned_as_scikit_learns_pipeline_would(name, rows, tmp_path):
+    X, y = rows
+    np.save(tmp_path / "kmers.npy", X)
+    mapped = np.load(tmp_path / "kmers.npy", mmap_mode="r")
+    chosen = np.random.default_rng(3).permutation(len(X))[:700]
+    model = fit_linear(name, mapped, y, rows=chosen, seed=1)
+    plain = clone(model).fit(X[chosen], y[chosen])
+    np.testing.assert_array_equal(scores(model, X), scores(plain, X))
+    np.testing.assert_array_equal(mapped, X)
+
+
+def test_rows_given_as_float_are_left_as_they_are(rows):
+    X, y = rows[0].astype(np.float64), rows[1]
+    before = X.copy()
+    fit_linear("linear_svm", X, y, seed=1)
+    np.testing.assert_array_equal(X, before)
 
 
 @pytest.mark.parametrize("name", MODELS)

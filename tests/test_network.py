@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 import zipfile
 
 import keras
@@ -51,10 +52,10 @@ def count_fits(seed=1):
     return model, fits
 
 
-def train(directory, *, model=None, epochs=4, seed=3, rows=None, **options):
+def train(directory, *, model=None, epochs=4, seed=3, rows=None, of=None, **options):
     X, y = make_rows() if rows is None else rows
     model = make_model() if model is None else model
-    return train_mlp(model, X, y, directory=directory, epochs=epochs, seed=seed, report=None, **options)
+    return train_mlp(model, X, y, rows=of, directory=directory, epochs=epochs, seed=seed, report=None, **options)
 
 
 @pytest.fixture(scope="module")
@@ -217,6 +218,83 @@ def test_any_number_type_gives_the_same_history(kind, whole, tmp_path):
     before = (directory / "network.keras").stat().st_mtime_ns
     assert_same_history(train(directory, rows=(X, y)), whole[0])
     assert (directory / "network.keras").stat().st_mtime_ns == before
+
+
+def train_on_copies(model, X, y, *, epochs, batch_size=32, seed=3):
+    """The same training by arrays: shuffled copies of all rows, handed to Keras whole."""
+    X, y, n_train = X.astype(np.float32), y.astype(np.float32), len(X) * 4 // 5
+    logs = []
+    for epoch in range(epochs):
+        order = np.random.default_rng([seed, epoch]).permutation(n_train)
+        options = {"batch_size": batch_size, "shuffle": False, "validation_data": (X[n_train:], y[n_train:])}
+        logs.append(model.fit(X[order], y[order], **options, verbose=0).history)
+    return pd.DataFrame([{"epoch": i, **{name: log[name][0] for name in COLUMNS[1:]}} for i, log in enumerate(logs, 1)])
+
+
+def build_one_by_one():
+    """The article's model, narrow, that returns to Python after each batch."""
+    model = build_mlp(N_FEATURES, hidden_units=6)
+    optimizer = keras.optimizers.SGD(1e-4, momentum=0.9)
+    model.compile(optimizer=optimizer, loss="binary_crossentropy", metrics=["binary_accuracy"])
+    return model
+
+
+def assert_same_weights(model, expected):
+    for weights, others in zip(model.get_weights(), expected.get_weights(), strict=True):
+        np.testing.assert_array_equal(weights, others)
+
+
+def test_batches_are_those_of_copies_to_the_bit(tmp_path):
+    model, plain = make_model(), make_model()
+    history = train(tmp_path, model=model)
+    pd.testing.assert_frame_equal(history, train_on_copies(plain, *make_rows(), epochs=4), check_exact=True)
+    assert_same_weights(model, plain)
+
+
+def test_several_batches_in_one_call_are_those_one_by_one_to_the_bit(tmp_path):
+    # 40 batches of two rows: one call of 32 batches and one that is cut short.
+    model, plain = build_mlp(N_FEATURES, hidden_units=6), build_one_by_one()
+    assert model.steps_per_execution == 32
+    history = train(tmp_path, model=model, epochs=2, batch_size=2)
+    expected = train_on_copies(plain, *make_rows(), epochs=2, batch_size=2)
+    pd.testing.assert_frame_equal(history, expected, check_exact=True)
+    assert_same_weights(model, plain)
+
+
+def scatter(X, y, path):
+    """A memory map that holds the given rows among others, labels to it, and where the given rows are."""
+    rng = np.random.default_rng(4)
+    rows = rng.permutation(3 * len(X))[: len(X)]
+    larger, labels = rng.poisson(3, (3 * len(X), X.shape[1])).astype(X.dtype), rng.integers(0, 2, 3 * len(X))
+    larger[rows], labels[rows] = X, y
+    np.save(path, larger)
+    return np.load(path, mmap_mode="r"), labels, rows
+
+
+def test_rows_of_a_memory_map_are_the_training_of_their_copy(two, tmp_path):
+    X, y, rows = scatter(*make_rows(), tmp_path / "kmers.npy")
+    model, fits = count_fits()
+    history = train(tmp_path / "run", model=model, rows=(X, y), of=rows, epochs=2)
+    pd.testing.assert_frame_equal(history, two[0], check_exact=True)
+    assert_best_is_saved(tmp_path / "run", history)
+    # The copy is the same training, which is complete.
+    pd.testing.assert_frame_equal(train(tmp_path / "run", model=model, epochs=2), history, check_exact=True)
+    assert len(fits) == 2
+
+
+def test_counts_are_never_copied_as_a_whole(tmp_path):
+    n_rows, n_features = 10_000, 800
+    X = np.ones((n_rows, n_features), dtype=np.int32)
+    y = np.random.default_rng(6).integers(0, 2, n_rows)
+    model = build_mlp(n_features, hidden_units=2)
+    tracemalloc.start()
+    try:
+        train_mlp(model, X, y, rows=np.arange(n_rows), directory=tmp_path, epochs=1, batch_size=500, report=None)
+        predict_mlp(model, X, rows=np.arange(n_rows))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < X.nbytes / 2
 
 
 def test_same_seed_same_history_from_any_model_state(whole, tmp_path):
@@ -443,6 +521,34 @@ def test_prediction_is_the_models_output(whole, tmp_path):
     expected = sigmoid(sigmoid(X @ weights[0] + weights[1]) @ weights[2] + weights[3])
     assert (scores.shape, scores.dtype) == ((N_ROWS,), np.float64)
     np.testing.assert_allclose(scores, expected[:, 0], rtol=1e-4)
+
+
+@pytest.mark.parametrize("n_rows", [1, 1024, 2500])
+def test_prediction_of_rows_is_that_of_their_copy(n_rows):
+    rng = np.random.default_rng(5)
+    X = rng.poisson(3, (3000, N_FEATURES)).astype(np.int32)
+    rows = rng.permutation(len(X))[:n_rows]
+    at_once = build_one_by_one().predict(X[rows].astype(np.float32), batch_size=1024, verbose=0)[:, 0]
+    np.testing.assert_array_equal(predict_mlp(build_mlp(N_FEATURES, hidden_units=6), X, rows=rows), at_once)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([0, N_ROWS], r"rows: found 0 to 100, expected 0 to 99"),
+        ([-1, 3], r"rows: found -1 to 3, expected 0 to 99"),
+        ([], r"rows: found float64 of shape \(0,\), expected one or more integers"),
+        ([[0, 1]], r"rows: found int64 of shape \(1, 2\)"),
+        ([True] * N_ROWS, r"rows: found bool of shape \(100,\)"),
+    ],
+)
+def test_rows_that_are_none_of_the_counts_are_refused(rows, message, tmp_path):
+    X, _ = make_rows()
+    with pytest.raises(InputError, match=message):
+        predict_mlp(make_model(), X, rows=np.array(rows))
+    with pytest.raises(InputError, match=message):
+        train(tmp_path / "run", of=np.array(rows))
+    assert not (tmp_path / "run").exists()
 
 
 def test_loading_refuses_a_missing_a_torn_and_a_foreign_file(whole, tmp_path):

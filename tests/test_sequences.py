@@ -27,9 +27,10 @@ def bed(*rows):
 
 
 class TinyGenome:
-    """A genome in memory: the three members that windows need."""
+    """A genome in memory: the members that windows need."""
 
     path = "tiny.fa"
+    block = 2
 
     def __init__(self, letters):
         self.letters = letters
@@ -267,7 +268,6 @@ def test_windows_read_along_the_genome_are_those_read_one_by_one(places):
     genome = TinyGenome(TINY)
     windows = bed(*((chrom, start, min(start + size, len(TINY[chrom]))) for chrom, start, size in places))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sequences, "_REACH", 2)
         patch.setattr(sequences, "_PIECE", 12)
         found = dict(sequences.fetch_along_genome(windows, genome))
     assert [found[row] for row in range(len(windows))] == list(sequences.fetch_windows(windows, genome))
@@ -279,7 +279,7 @@ def test_windows_that_lie_close_are_read_at_once_but_not_without_limit(genome, l
     reads = []
     fetch = genome.fetch
     monkeypatch.setattr(genome, "fetch", lambda *place: reads.append(place) or fetch(*place))
-    monkeypatch.setattr(sequences, "_REACH", 1_000)
+    monkeypatch.setattr(genome, "block", 1_000)
     texts = dict(sequences.fetch_along_genome(windows.set_axis([7] * 5), genome))
     assert reads == [("chr1", 0, 50), ("chr2", 0, 1_000), ("chr2", 5_000, 5_100)]
     assert [texts[row] for row in range(5)] == [letters[c][s:e] for c, s, e in windows.itertuples(index=False)]

@@ -70,19 +70,18 @@ def score_group(
     labels = windows["label"].to_numpy()
     if group == "controls":
         return score_controls(windows, counts, parts, seed=seed)
-    train, test, truth = counts[parts.train], counts[parts.test], labels[parts.train]
-    if group == "linear":
-        fitted = {name: fit_linear(name, train, truth, seed=seed) for name in THRESHOLDS}
-        return {name: Scores(scores(model, test), THRESHOLDS[name]) for name, model in fitted.items()}
-    if group == "forest":
-        forest = fit_forest(train, truth, n_estimators=trees, seed=seed, n_jobs=threads)
-        return {"forest": Scores(forest.predict_proba(test)[:, 1], 0.5)}
-    from neanderthal_nlp import network  # here, since it brings TensorFlow
+    if group == "network":
+        from neanderthal_nlp import network  # here, since it brings TensorFlow
 
-    network.train_mlp(network.build_mlp(counts.shape[1], seed=seed), train, truth,
-                      directory=directory, epochs=epochs, seed=seed, report=report)  # fmt: skip
-    best = network.load_mlp(Path(directory) / network.NETWORK_FILE)
-    return {"network": Scores(network.predict_mlp(best, test), 0.5)}
+        network.train_mlp(network.build_mlp(counts.shape[1], seed=seed), counts, labels, rows=parts.train,
+                          directory=directory, epochs=epochs, seed=seed, report=report)  # fmt: skip
+        best = network.load_mlp(Path(directory) / network.NETWORK_FILE)
+        return {"network": Scores(network.predict_mlp(best, counts, rows=parts.test), 0.5)}
+    if group == "linear":
+        fitted = {name: fit_linear(name, counts, labels, rows=parts.train, seed=seed) for name in THRESHOLDS}
+        return {name: Scores(scores(model, counts[parts.test]), THRESHOLDS[name]) for name, model in fitted.items()}
+    forest = fit_forest(counts, labels, rows=parts.train, n_estimators=trees, seed=seed, n_jobs=threads)
+    return {"forest": Scores(forest.predict_proba(counts[parts.test])[:, 1], 0.5)}
 
 
 def score_controls(windows: pd.DataFrame, counts: np.ndarray, parts: Split, *, seed: int) -> dict[str, Scores]:
@@ -106,15 +105,16 @@ def score_controls(windows: pd.DataFrame, counts: np.ndarray, parts: Split, *, s
         `region_overlap`: 1 where the rule of `leaks.RuleAccuracy` calls a window introgressed, else 0.
     """
     labels = windows["label"].to_numpy()
-    truth = labels[parts.train]
+    shuffled = labels.copy()
+    shuffled[parts.train] = np.random.default_rng(seed).permutation(labels[parts.train])
     designs = {
-        "gc": (gc_share(counts), truth),
-        "dinucleotides": (dinucleotide_shares(counts), truth),
-        "shuffled_labels": (counts, np.random.default_rng(seed).permutation(truth)),
+        "gc": (gc_share(counts), labels),
+        "dinucleotides": (dinucleotide_shares(counts), labels),
+        "shuffled_labels": (counts, shuffled),
     }
     scored = {}
     for name, (X, y) in designs.items():
-        model = fit_linear("logistic_regression", X[parts.train], y, seed=seed)
+        model = fit_linear("logistic_regression", X, y, rows=parts.train, seed=seed)
         scored[name] = Scores(scores(model, X[parts.test]), 0.5)
     train = windows.iloc[parts.train]
     seen = seen_in_training(windows.iloc[parts.test], train[train["label"] == 1])

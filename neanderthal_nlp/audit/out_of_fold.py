@@ -155,10 +155,11 @@ def score_out_of_fold(
     fold_of, scores = np.full(len(windows), UNTESTED), np.full(len(windows), np.nan)
     gene_scores = np.full(blind.shape, np.nan)
     for number, (fold, rows) in enumerate(zip(folds, blind.T, strict=True)):
-        forest = fit_forest(X[fold.train], labels[fold.train], n_estimators=n_estimators, seed=seed, n_jobs=n_jobs)
+        forest = fit_forest(X, labels, rows=fold.train, n_estimators=n_estimators, seed=seed, n_jobs=n_jobs)
         fold_of[fold.test], scores[fold.test] = number, forest.predict_proba(X[fold.test])[:, 1]
         if rows.any():
             gene_scores[rows, number] = forest.predict_proba(texts[rows])[:, 1]
+        del forest  # a gigabyte at the article's size, which the next one would grow beside
         if report is not None:
             report(
                 f"fold {number + 1} of {len(folds)}: {len(fold.train):,} windows learned, {rows.sum():,} genes scored"

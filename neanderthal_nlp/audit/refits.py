@@ -23,7 +23,7 @@ from neanderthal_nlp.audit.leaks import regions_of
 from neanderthal_nlp.forest import fit_forest
 from neanderthal_nlp.genes import score_rule
 from neanderthal_nlp.genome import Genome
-from neanderthal_nlp.kmers import count_kmers
+from neanderthal_nlp.kmers import count_kmers, take_rows
 from neanderthal_nlp.linear import fit_linear
 from neanderthal_nlp.parameters import EPOCHS, GENE_LENGTH, LINEAR_MODELS, N_ESTIMATORS, WINDOW_LENGTH, K
 from neanderthal_nlp.sequences import fetch_windows, make_windows
@@ -74,8 +74,7 @@ def extraction(
     y, parts = shifted["label"].to_numpy(), _keep_rows(parts, kept, len(windows))
     changed = np.abs(X - moved).sum(axis=1)
     accuracies = [
-        _accuracy(fit_forest(counts[parts.train], y[parts.train], n_estimators=trees, seed=s, n_jobs=n_jobs),
-                  counts, y, parts)
+        _accuracy(fit_forest(counts, y, rows=parts.train, n_estimators=trees, seed=s, n_jobs=n_jobs), counts, y, parts)
         for counts, s in ((X, seed), (moved, seed), (X, seed + 1))
     ]  # fmt: skip
     n_test = len(parts.test)
@@ -173,13 +172,13 @@ def linear_models(X: np.ndarray, y: np.ndarray, parts: Split, *, seed: int) -> l
         Accuracy of each, and how many of the fits stopped before they converged.
     """
     plain = (LogisticRegression(random_state=seed), LinearSVC(random_state=seed), GaussianNB())
-    train, truth, n_test = X[parts.train], y[parts.train], len(parts.test)
+    truth, n_test = y[parts.train], len(parts.test)
     rows, stopped = [], [0, 0]
     for name, model in zip(LINEAR_MODELS, plain, strict=True):
         with _count_stopped(stopped, 0):
-            default = _accuracy(fit_linear(name, train, truth, seed=seed), X, y, parts)
+            default = _accuracy(fit_linear(name, X, y, rows=parts.train, seed=seed), X, y, parts)
         with _count_stopped(stopped, 1):
-            other = _accuracy(model.fit(train, truth), X, y, parts)
+            other = _accuracy(model.fit(take_rows(X, parts.train, dtype=np.float64), truth), X, y, parts)
         rows.append(Effect("linear_models", f"accuracy, {name.replace('_', ' ')}", default, other, n_test, "windows"))
     rows.append(
         Effect("linear_models", "fits that stopped before they converged", stopped[0], stopped[1], len(plain), "models")

@@ -236,10 +236,10 @@ def network(
     counts, labels, _, parts = load_split(stage.results, split_file)
     model = mlp.build_mlp(counts.shape[1], seed=seed)
     training = stage.models / "network"
-    history = mlp.train_mlp(model, counts[parts.train], labels[parts.train], directory=training, epochs=epochs,
+    history = mlp.train_mlp(model, counts, labels, rows=parts.train, directory=training, epochs=epochs,
                             seed=seed, report=stage.say)  # fmt: skip
     best = mlp.load_mlp(training / "network.keras")
-    scores = mlp.predict_mlp(best, counts[parts.test])
+    scores = mlp.predict_mlp(best, counts, rows=parts.test)
     with replacing(stage.models / "network.keras") as part:
         shutil.copyfile(training / "network.keras", part)
     write_table(history, stage.results / "history.tsv")
@@ -261,6 +261,9 @@ def forest(
     directory: Directory,
     trees: Annotated[int, typer.Option(min=1)] = parameters.N_ESTIMATORS,
     threads: Annotated[int, typer.Option(help="Threads; -1 for all cores.")] = -1,
+    accelerated: Annotated[
+        bool, typer.Option("--accelerated", help="Grow the trees with scikit-learn-intelex (extra `fast`).")
+    ] = False,
     split_file: SplitFile = None,
     seed: Seed = 1,
 ) -> None:
@@ -271,7 +274,8 @@ def forest(
 
     stage = Stage("forest", directory)
     counts, labels, words, parts = load_split(stage.results, split_file)
-    model = trees_of.fit_forest(counts, labels, rows=parts.train, n_estimators=trees, seed=seed, n_jobs=threads)
+    model = trees_of.fit_forest(counts, labels, rows=parts.train, n_estimators=trees, seed=seed, n_jobs=threads,
+                                accelerated=accelerated)  # fmt: skip
     test, truth = counts[parts.test], labels[parts.test]
     scores = model.predict_proba(test)[:, 1]
     importance = trees_of.importances(model, words)
@@ -282,7 +286,7 @@ def forest(
     write_table(importance.merge(permuted, on="kmer", how="left"), stage.results / "importances.tsv")
     write_table(tabulate_scores(parts.test, truth, {"forest": (scores, 0.5)}), stage.results / "predictions/forest.tsv")
     stage.record(stage.models / "forest.json", training_inputs(stage.results, split_file),
-                 {"trees": trees, "seed": seed})  # fmt: skip
+                 {"trees": trees, "seed": seed, "accelerated": accelerated})  # fmt: skip
     accuracy = np.mean((scores > 0.5) == truth)
     stage.say(f"accuracy on {len(scores):,} test windows {accuracy:.1%}; most important: {', '.join(leading[:4])}")
 
@@ -296,11 +300,10 @@ def linear(directory: Directory, split_file: SplitFile = None, seed: Seed = 1) -
 
     stage = Stage("linear", directory)
     counts, labels, _, parts = load_split(stage.results, split_file)
-    test = counts[parts.test]
     scores = {}
     for name in parameters.LINEAR_MODELS:
         model = models.fit_linear(name, counts, labels, rows=parts.train, seed=seed)
-        scores[name] = (models.scores(model, test), models.THRESHOLDS[name])
+        scores[name] = (models.scores(model, counts[parts.test]), models.THRESHOLDS[name])
         persistence.save_model(model, stage.models / f"{name}.skops")
         stage.record(stage.models / f"{name}.json", training_inputs(stage.results, split_file), {"seed": seed})
         accuracy = np.mean((scores[name][0] > scores[name][1]) == labels[parts.test])
