@@ -28,10 +28,11 @@ from neanderthal_nlp.figures.style import DEPLETED, DPI, INTROGRESSED, TWO_COLUM
 from neanderthal_nlp.files import markdown_table, read_table, replacing
 from neanderthal_nlp.profiles import read_profile
 
-COSTS = {"command": str, "arguments": str, "seconds": float, "peak_mib": float}
+COSTS = {"command": str, "arguments": str, "seconds": float, "cpu_seconds": float, "peak_mib": float}
 PICTURE = Path(__file__).with_name("growth.png")
+_ALL = "**all**"
 SHORTEST = 5.0
-"""Seconds at the largest size below which a stage is mostly its own start: it gets no exponent and no line."""
+"""Processor seconds at the largest size below which a stage is mostly its own start: no exponent and no line."""
 
 
 def read_costs(path: Path) -> pd.DataFrame:
@@ -45,20 +46,26 @@ def sum_costs(costs: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     costs : DataFrame
-        `command, arguments, seconds, peak_mib`: a row a command in the order of time. Of a command that wrote the same
-        output again, with other settings or after a stop, the last row counts.
+        `command, arguments, seconds, cpu_seconds, peak_mib`: a row a command in the order of time. Of a command that
+        wrote the same output again, with other settings or after a stop, the last row counts.
 
     Returns
     -------
     DataFrame
-        Indexed by `stage`, in the order of their first commands: `seconds` (sum), `peak_mib` (largest), `runs`.
+        Indexed by `stage`, in the order of their first commands: `seconds`, `cpu_seconds` (sums), `peak_mib` (largest),
+        `runs`.
         Models of the audit's ladder are stages by their group ("audit score forest").
     """
     groups, outputs = ([_option(words, name) for words in costs["arguments"]] for name in ("--group", "--output"))
     stage = [f"{command} {group}".strip() for command, group in zip(costs["command"], groups, strict=True)]
     last = costs.assign(stage=stage, output=outputs).drop_duplicates(["stage", "output"], keep="last")
     stages = last.groupby("stage", sort=False)
-    return stages.agg(seconds=("seconds", "sum"), peak_mib=("peak_mib", "max"), runs=("seconds", "size"))
+    return stages.agg(
+        seconds=("seconds", "sum"),
+        cpu_seconds=("cpu_seconds", "sum"),
+        peak_mib=("peak_mib", "max"),
+        runs=("seconds", "size"),
+    )
 
 
 def _option(arguments: str, name: str) -> str:
@@ -67,22 +74,22 @@ def _option(arguments: str, name: str) -> str:
     return words[words.index(name) + 1] if name in words else ""
 
 
-def extrapolate(stages: pd.DataFrame, epochs: Mapping[str, tuple[int, int]]) -> str:
-    """Say how long stages would take with the profile's epochs, at most: their start is multiplied as well.
+def extrapolate(stages: pd.DataFrame, shortened: Mapping[str, tuple[int, int, str]]) -> str:
+    """Say how long stages would take with the profile's values, at most: their start is multiplied as well.
 
     Parameters
     ----------
     stages : DataFrame
         What `sum_costs` gave.
-    epochs : mapping of str to (int, int)
-        By stage: epochs that were run, epochs of the profile.
+    shortened : mapping of str to (int, int, str)
+        By stage: how many were run, how many the profile has, and of what ("epochs").
     """
     seconds = stages["seconds"].copy()
     sentences = []
-    for stage, (run, wanted) in epochs.items():
+    for stage, (run, wanted, what) in shortened.items():
         if stage in seconds.index and run != wanted:
             seconds[stage] *= wanted / run
-            sentences.append(f"{stage}, {wanted} epochs rather than {run}: at most {seconds[stage]:,.0f} s.")
+            sentences.append(f"{stage}, {wanted} {what} rather than {run}: at most {seconds[stage]:,.0f} s.")
     if sentences:
         sentences.append(f"All stages with these: at most {seconds.sum():,.0f} s.")
     return " ".join(sentences)
@@ -101,47 +108,53 @@ def tabulate_growth(runs: Mapping[int, pd.DataFrame], *, shortest: float = SHORT
     runs : mapping of int to DataFrame
         By number of windows, in ascending order, what `sum_costs` gave.
     shortest : float
-        Seconds at the largest size from which an exponent is given.
+        Processor seconds at the largest size from which an exponent is given.
 
     Returns
     -------
     DataFrame
-        `stage`, then `N windows: s` and `MiB` for each size, and the exponent between the two largest sizes (""
-        with one size, or for a short stage). Last comes the sum of the seconds.
+        `stage`; for each size processor seconds and peak MiB; for the largest also seconds by the clock; the exponent
+        of the processor seconds between the two largest sizes ("" with one size, or for a short stage). Last comes the
+        sum of the seconds and the largest peak.
     """
     sizes = list(runs)
     largest = runs[sizes[-1]]
-    seconds, peaks = ({n: run[name] for n, run in runs.items()} for name in ("seconds", "peak_mib"))
     rows = []
-    for stage in largest.index:
+    for stage in [*largest.index, _ALL]:
         row = {"stage": stage}
+        here = {n: _row(run, stage) for n, run in runs.items()}
         for n in sizes:
-            found = stage in runs[n].index
-            row[f"{n:,} windows: s"] = f"{seconds[n][stage]:,.0f}" if found else ""
-            row[f"{n:,}: MiB"] = f"{peaks[n][stage]:,.0f}" if found else ""
-        known = [n for n in sizes[-2:] if stage in runs[n].index]
-        long = len(known) == 2 and largest["seconds"][stage] >= shortest
-        row["exponent"] = f"{growth_exponent(known, [seconds[n][stage] for n in known]):.2f}" if long else ""
+            row[f"{n:,}: CPU s"] = f"{here[n].cpu_seconds:,.0f}" if here[n] is not None else ""
+        row["s"] = f"{here[sizes[-1]].seconds:,.0f}"
+        for n in sizes:
+            row[f"{n:,}: MiB"] = f"{here[n].peak_mib:,.0f}" if here[n] is not None else ""
+        known = {n: here[n].cpu_seconds for n in sizes[-2:] if here[n] is not None}
+        long = len(known) == 2 and known[sizes[-1]] >= shortest
+        row["exponent"] = f"{growth_exponent(list(known), list(known.values())):.2f}" if long else ""
         rows.append(row)
-    total = {"stage": "**all**"}
-    for n in sizes:
-        total |= {f"{n:,} windows: s": f"{seconds[n].sum():,.0f}", f"{n:,}: MiB": f"{peaks[n].max():,.0f}"}
-    return pd.DataFrame([*rows, total]).fillna("")
+    return pd.DataFrame(rows)
+
+
+def _row(run: pd.DataFrame, stage: str) -> pd.Series | None:
+    """Costs of a stage, or of all of them; None where it was not run."""
+    if stage == _ALL:
+        return run.agg({"seconds": "sum", "cpu_seconds": "sum", "peak_mib": "max"})
+    return run.loc[stage] if stage in run.index else None
 
 
 @styled
 def plot_growth(runs: Mapping[int, pd.DataFrame], *, shortest: float = SHORTEST) -> Figure:
-    """Draw seconds against windows, one line a stage, with a dashed line of slope 1; see `tabulate_growth`."""
+    """Draw processor seconds against windows, a line a stage and a dashed one of slope 1; see `tabulate_growth`."""
     figure = new_figure(TWO_COLUMNS, 110)
     axis = figure.add_subplot()
     sizes = np.array(list(runs), dtype=np.float64)
-    last = runs[list(runs)[-1]]["seconds"]
+    last = runs[list(runs)[-1]]["cpu_seconds"]
     shown = last[last >= shortest].sort_values()
     for stage in shown.index:
-        seconds = [run["seconds"].get(stage, np.nan) for run in runs.values()]
+        seconds = [run["cpu_seconds"].get(stage, np.nan) for run in runs.values()]
         audit = stage.startswith(("audit", "null"))
         axis.plot(sizes, seconds, marker="o", markersize=2.5, color=DEPLETED if audit else INTROGRESSED, linewidth=0.8)
-    axis.set(xscale="log", yscale="log", xlabel="windows", ylabel="seconds")
+    axis.set(xscale="log", yscale="log", xlabel="windows", ylabel="processor seconds")
     axis.set_xticks(sizes, [f"{n:,.0f}" for n in sizes])
     axis.minorticks_off()
     if len(shown):
@@ -189,8 +202,9 @@ def describe(arguments: argparse.Namespace, source: str) -> str:
     """Say what the table was measured with."""
     return (
         f"Measured with {arguments.epochs} epoch(s) of the network ({arguments.audit_epochs} on a rung of the audit), "
-        f"{arguments.trees} trees and {arguments.cores} cores, one stage at a time. Memory is the largest resident "
-        "set of a stage's processes, mapped files included. Exponents are between the two largest sizes, for stages of "
+        f"{arguments.trees} trees and {arguments.cores} cores, one stage at a time. CPU s: processor seconds; s: "
+        "by the clock, at the largest size. Memory is the largest resident set of a stage's processes, mapped files included. "
+        "Exponents are of the processor seconds between the two largest sizes, for stages of "
         f"{SHORTEST:g} s and more. Inputs: {source}, random letters.\n"
     )
 
@@ -217,8 +231,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     profile: dict[str, Any] = read_profile("article")
     settings = [f"epochs={arguments.epochs}", f"audit_epochs={arguments.audit_epochs}",
                 f"n_estimators={arguments.trees}", *arguments.settings]  # fmt: skip
-    epochs = {"network": (arguments.epochs, profile["epochs"]),
-              "audit score network": (arguments.audit_epochs, profile["audit_epochs"])}  # fmt: skip
+    trees = arguments.trees, profile["n_estimators"], "trees"
+    shortened = {
+        "network": (arguments.epochs, profile["epochs"], "epochs"),
+        "audit score network": (arguments.audit_epochs, profile["audit_epochs"], "epochs"),
+        **dict.fromkeys(("forest", "audit score forest", "audit genes"), trees),
+    }
     whole = inputs.write_inputs(inputs.find_folder(), inputs.find_data())
     base = whole.genome.parent / "stages"
     runs = {}
@@ -228,7 +246,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         run_workflow(found, folder, settings, cores=arguments.cores, target=arguments.target)
         n_windows = len(read_table(folder / "results" / "windows.tsv"))
         runs[n_windows] = sum_costs(read_costs(folder / "costs.tsv"))
-    largest = extrapolate(runs[max(runs)], epochs)
+    largest = extrapolate(runs[max(runs)], shortened)
     text = f"{markdown_table(tabulate_growth(runs))}\n{describe(arguments, whole.source)}"
     text += f"\nExtrapolated, {max(runs):,} windows: {largest}\n" if largest else ""
     print(text)
@@ -236,7 +254,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     save_growth(figure, base / "growth.png")
     if arguments.write:
         save_growth(figure, PICTURE)
-        table.write_between(table.README, "stages", f"{text}\n![seconds against windows]({PICTURE.name})")
+        table.write_between(table.README, "stages", f"{text}\n![processor seconds against windows]({PICTURE.name})")
 
 
 if __name__ == "__main__":

@@ -108,17 +108,20 @@ def encode_kmers(sequence: str, k: int) -> np.ndarray:
     return _encode(np.frombuffer(sequence.encode("ascii"), dtype=np.uint8), k, _CODES)
 
 
+@numba.njit(inline="always")
+def _read(word, run, code, mask):  # type: ignore[no-untyped-def]  # pragma: no cover (compiled)
+    """Append a letter to a k-mer, a number of base 4, and to the run of letters that have a code."""
+    return (word << 2 | code & 3) & mask, 0 if code == _NO_CODE else run + 1
+
+
 @numba.njit(cache=True, nogil=True)
 def _encode(letters: np.ndarray, k: int, codes: np.ndarray) -> np.ndarray:  # pragma: no cover (compiled)
-    """Read each k-mer as a number of base 4; -1 where a letter has no code."""
+    """Number each k-mer; -1 where a letter has no code."""
     words = np.empty(max(len(letters) - k + 1, 0), dtype=np.int64)
     mask = (1 << 2 * k) - 1
-    word = 0
-    run = 0
+    word = run = 0
     for i in range(len(letters)):
-        code = codes[letters[i]]
-        run = 0 if code == 4 else run + 1
-        word = (word << 2 | code & 3) & mask
+        word, run = _read(word, run, codes[letters[i]], mask)
         if i >= k - 1:
             words[i - k + 1] = word if run >= k else -1
     return words
@@ -126,9 +129,12 @@ def _encode(letters: np.ndarray, k: int, codes: np.ndarray) -> np.ndarray:  # pr
 
 @numba.njit(cache=True, nogil=True)
 def _count(letters: np.ndarray, k: int, codes: np.ndarray, row: np.ndarray) -> None:  # pragma: no cover (compiled)
-    """Add the k-mers of one sequence to a row."""
-    for word in _encode(letters, k, codes):
-        if word >= 0:
+    """Add the k-mers of one sequence to a row, without a list of them in between."""
+    mask = (1 << 2 * k) - 1
+    word = run = 0
+    for letter in letters:
+        word, run = _read(word, run, codes[letter], mask)
+        if run >= k:
             row[word] += 1
 
 

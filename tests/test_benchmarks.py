@@ -270,18 +270,22 @@ def costs(tmp_path):
 
 def test_costs_of_a_stage_are_summed(costs):
     assert costs.reset_index().to_numpy().tolist() == [
-        ["kmers", 10.0, 250.0, 1],
-        ["network", 6.0, 800.0, 1],
-        ["audit score forest", 9.0, 300.0, 2],
-        ["audit score network", 2.0, 500.0, 1],
+        ["kmers", 10.0, 9.0, 250.0, 1],
+        ["network", 6.0, 9.0, 800.0, 1],
+        ["audit score forest", 9.0, 18.0, 300.0, 2],
+        ["audit score network", 2.0, 9.0, 500.0, 1],
     ]
 
 
 def test_the_network_s_time_is_extrapolated_and_says_so(costs):
-    found = stages.extrapolate(costs, {"network": (2, 200), "audit score network": (40, 40), "absent": (1, 2)})
+    found = stages.extrapolate(costs, {
+        "network": (2, 200, "epochs"), "audit score network": (40, 40, "epochs"), "absent": (1, 2, "epochs"),
+        "audit score forest": (100, 500, "trees"),
+    })  # fmt: skip
     assert found == ("network, 200 epochs rather than 2: at most 600 s. "
-                     "All stages with these: at most 621 s.")  # fmt: skip
-    assert stages.extrapolate(costs, {"network": (200, 200)}) == ""
+                     "audit score forest, 500 trees rather than 100: at most 45 s. "
+                     "All stages with these: at most 657 s.")  # fmt: skip
+    assert stages.extrapolate(costs, {"network": (200, 200, "epochs")}) == ""
 
 
 @given(st.floats(0, 2.5), st.floats(0.1, 100))
@@ -291,21 +295,21 @@ def test_growth_exponent_recovers_a_power(power, factor):
 
 
 def test_growth_table_and_picture(costs, tmp_path):
-    larger = costs.assign(seconds=[40.0, 96.0, 4.0, 2.0])
+    larger = costs.assign(cpu_seconds=[36.0, 144.0, 4.0, 2.0])
     runs = {1_000: costs.drop(index="audit score network"), 4_000: larger}
     found = stages.tabulate_growth(runs)
-    assert found.columns.tolist() == ["stage", "1,000 windows: s", "1,000: MiB", "4,000 windows: s", "4,000: MiB",
+    assert found.columns.tolist() == ["stage", "1,000: CPU s", "4,000: CPU s", "s", "1,000: MiB", "4,000: MiB",
                                       "exponent"]  # fmt: skip
     assert found.to_numpy().tolist() == [
-        ["kmers", "10", "250", "40", "250", "1.00"],
-        ["network", "6", "800", "96", "800", "2.00"],
-        ["audit score forest", "9", "300", "4", "300", ""],  # short
-        ["audit score network", "", "", "2", "500", ""],
-        ["**all**", "25", "800", "142", "800", ""],
+        ["kmers", "9", "36", "10", "250", "250", "1.00"],
+        ["network", "9", "144", "6", "800", "800", "2.00"],
+        ["audit score forest", "18", "4", "9", "300", "300", ""],  # short
+        ["audit score network", "", "2", "2", "", "500", ""],
+        ["**all**", "36", "186", "27", "800", "800", "1.18"],
     ]
     figure = stages.plot_growth(runs)
     lines = {tuple(line.get_ydata()) for line in figure.axes[0].get_lines() if line.get_linestyle() == "-"}
-    assert lines == {(10.0, 40.0), (6.0, 96.0)}
+    assert lines == {(9.0, 36.0), (9.0, 144.0)}
     (dashed,) = (line for line in figure.axes[0].get_lines() if line.get_linestyle() == "--")
     assert stages.growth_exponent(dashed.get_xdata(), dashed.get_ydata()) == pytest.approx(1)
     stages.save_growth(figure, tmp_path / "growth.png")
