@@ -203,8 +203,8 @@ def describe(arguments: argparse.Namespace, source: str) -> str:
     return (
         f"Measured with {arguments.epochs} epoch(s) of the network ({arguments.audit_epochs} on a rung of the audit), "
         f"{arguments.trees} trees and {arguments.cores} cores, one stage at a time. CPU s: processor seconds; s: "
-        "by the clock, at the largest size. Memory is the largest resident set of a stage's processes, mapped files included. "
-        "Exponents are of the processor seconds between the two largest sizes, for stages of "
+        "by the clock, at the largest size. Memory is the largest resident set of a stage's processes, mapped files "
+        "included. Exponents are of the processor seconds between the two largest sizes, for stages of "
         f"{SHORTEST:g} s and more. Inputs: {source}, random letters.\n"
     )
 

@@ -12,7 +12,8 @@ ROOT = HERE.parent
 
 # Sphinx reads one folder: what is kept elsewhere is copied into it, and the commands describe themselves.
 shutil.rmtree(HERE / "_generated", ignore_errors=True)
-for pattern in ("notebooks/*.ipynb", "figures/README.md", "figures/*/*.png", "models/README.md"):
+for pattern in ("notebooks/*.ipynb", "figures/README.md", "figures/*/*.png", "models/README.md", "benchmarks/README.md",
+                "benchmarks/*.png"):  # fmt: skip
     for path in ROOT.glob(pattern):
         copy = HERE / "_generated" / path.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
