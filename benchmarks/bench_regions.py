@@ -39,6 +39,7 @@ def by_length(regions):
 
 def test_shuffle(race, introgressed, chromsizes, shuffle):
     command = shuffle(1)
+    draw_depleted(introgressed.head(), chromsizes, rng=1)  # compiles
     found = race(
         f"one draw of {len(introgressed):,} depleted regions",
         lambda: draw_depleted(introgressed, chromsizes, rng=1),
@@ -93,6 +94,7 @@ def count_rows(bedtools, genes, *, regions=None, shuffle=None):
 
 def test_intersections(race, tool, introgressed, genes, chromsizes, shuffle, tmp_path):
     bedtools, gene_file = tool("bedtools"), tmp_path / "genes.bed"
+    intersection_test(introgressed.head(), genes, chromsizes, n_draws=1, rng=1)  # compiles
     write_bed(genes[["chrom", "start", "end"]], gene_file)
     found = race(
         f"gene-intersection test, {N_DRAWS} draws, per draw",

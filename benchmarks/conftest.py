@@ -49,7 +49,7 @@ def race(benchmark) -> Callable[..., Race]:
     """Time ours against a reference, turn by turn.
 
     `race(name, ours, reference, work=, reference_work=, rounds=3, at_least=, note=)`: both are called without
-    arguments. `work` and `reference_work` are the units (windows, bases, draws) that each does, so that a slow
+    arguments. `seconds` takes the time of a call from what it returned, where a part of it is what counts. `work` and `reference_work` are the units (windows, bases, draws) that each does, so that a slow
     reference may do a part. `at_least` is the bar of the ratio, `note` names the reference in the table. Without a
     reference, seconds are recorded.
     """
@@ -63,38 +63,39 @@ def race(benchmark) -> Callable[..., Race]:
         reference_work: float = 1,
         rounds: int = 3,
         at_least: float | None = None,
+        seconds: Callable[[Any], float] | None = None,
         note: str = "",
     ) -> Race:
-        seconds, reference_seconds, returned = [], [], []
+        ours_seconds, reference_seconds, returned = [], [], []
 
         def before() -> None:
             if reference is not None:
-                reference_seconds.append(_timed(reference, returned))
+                reference_seconds.append(_timed(reference, returned, seconds))
 
         def timed_ours() -> Any:
             result: list[Any] = []
-            seconds.append(_timed(ours, result))
+            ours_seconds.append(_timed(ours, result, seconds))
             return result[0]
 
         result = benchmark.pedantic(timed_ours, setup=before, rounds=rounds)
         ratios = (
-            table.speed_ratios(seconds, reference_seconds, work=work, reference_work=reference_work)
+            table.speed_ratios(ours_seconds, reference_seconds, work=work, reference_work=reference_work)
             if reference is not None
             else []
         )
-        benchmark.extra_info.update(table.race_record(name, note, seconds, ratios, at_least))
+        benchmark.extra_info.update(table.race_record(name, note, ours_seconds, ratios, at_least))
         return Race(result, returned[0] if returned else None)
 
     return run
 
 
-def _timed(function: Callable[[], Any], returned: list[Any]) -> float:
+def _timed(function: Callable[[], Any], returned: list[Any], seconds: Callable[[Any], float] | None) -> float:
     returned.clear()
     start = time.perf_counter()
     result = function()
-    seconds = time.perf_counter() - start
+    elapsed = time.perf_counter() - start
     returned.append(result)
-    return seconds
+    return elapsed if seconds is None else seconds(result)
 
 
 @pytest.fixture

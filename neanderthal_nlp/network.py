@@ -237,7 +237,7 @@ class _Batches(keras.utils.PyDataset):
     """Rows of a matrix of counts and their labels, a batch at a time."""
 
     def __init__(self, X: np.ndarray, y: np.ndarray, rows: np.ndarray, batch_size: int) -> None:
-        super().__init__()
+        super().__init__(workers=2)  # batches are gathered, in their order, while TensorFlow is at the one before
         self.X, self.y, self.rows, self.batch_size = X, y, rows, batch_size
 
     def __len__(self) -> int:

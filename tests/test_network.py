@@ -289,7 +289,7 @@ def test_counts_are_never_copied_as_a_whole(tmp_path):
     model = build_mlp(n_features, hidden_units=2)
     tracemalloc.start()
     try:
-        train_mlp(model, X, y, rows=np.arange(n_rows), directory=tmp_path, epochs=1, batch_size=500, report=None)
+        train_mlp(model, X, y, rows=np.arange(n_rows), directory=tmp_path, epochs=1, batch_size=100, report=None)
         predict_mlp(model, X, rows=np.arange(n_rows))
         _, peak = tracemalloc.get_traced_memory()
     finally:
