@@ -49,9 +49,10 @@ def race(benchmark) -> Callable[..., Race]:
     """Time ours against a reference, turn by turn.
 
     `race(name, ours, reference, work=, reference_work=, rounds=3, at_least=, note=)`: both are called without
-    arguments. `seconds` takes the time of a call from what it returned, where a part of it is what counts. `work` and `reference_work` are the units (windows, bases, draws) that each does, so that a slow
-    reference may do a part. `at_least` is the bar of the ratio, `note` names the reference in the table. Without a
-    reference, seconds are recorded.
+    arguments. `seconds` takes the time of a call from what it returned, where a part of it is what counts. `work` and
+    `reference_work` are the units (windows, bases, draws) that each does, so that a slow reference may do a part.
+    `at_least` is the bar of the ratio, `note` names the reference in the table. Without a reference, seconds are
+    recorded.
     """
 
     def run(
