@@ -286,7 +286,10 @@ class _Ranks:
 
     def below(self, integers: np.ndarray) -> np.ndarray:
         """Number of values below each integer, int64."""
-        return _search(self._values, self._table, self._shift, np.minimum(integers, self._last))
+        integers = np.minimum(integers, self._last).astype(
+            np.int64, copy=False
+        )  # an empty table's column may be objects
+        return _search(self._values, self._table, self._shift, integers)
 
 
 @numba.njit(cache=True, nogil=True)

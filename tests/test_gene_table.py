@@ -300,7 +300,7 @@ def test_no_forest_scores_a_chromosome_that_it_was_trained_on(monkeypatch):
             score = 0.3 + 0.1 * self.known.argmin() + 0.01 * (X.sum(axis=1) == 0)
             return np.column_stack([1 - score, score])
 
-    monkeypatch.setattr(out_of_fold, "fit_forest", lambda X, y, **_: Witness(X))
+    monkeypatch.setattr(out_of_fold, "fit_forest", lambda X, y, *, rows, **_: Witness(X[rows]))
     parts = folds(windows, protocol="chromosome", n_folds=4, seed=3, never_test=())
     found = score_out_of_fold(genes, windows, Letters(letters), folds=parts, seed=0, length=80, k=1)
     assert sum(asked) == len(windows) + 4 * 2 + 2 + 4 * 2  # a gene once, those on chrX by each forest

@@ -590,3 +590,11 @@ def test_ranks_are_those_of_searchsorted(values, asked, scale):
     for integers in (asked, asked + 1):
         wanted = np.searchsorted(np.sort(values), integers, side="left")
         np.testing.assert_array_equal(intervals._Ranks(values).below(integers), wanted)
+
+
+def test_an_empty_table_of_any_column_type_overlaps_nothing():
+    empty = pd.DataFrame(columns=["chrom", "start", "end"])  # columns of objects
+    some = pd.DataFrame({"chrom": ["chr1"], "start": [3], "end": [9]})
+    assert intervals.count_overlaps(empty, some).tolist() == []
+    assert intervals.count_overlaps(some, empty).tolist() == [0]
+    assert intervals.count_overlaps(empty, empty).tolist() == []
