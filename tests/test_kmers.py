@@ -63,8 +63,10 @@ def test_numbers_are_the_words_places_in_the_vocabulary(text, k):
 
 
 def test_only_words_of_letters_are_numbered():
-    with pytest.raises(ValueError, match="k: found 0"):
-        kmers.encode_kmers("ACGT", 0)
+    for k in (0, 32):
+        with pytest.raises(ValueError, match=f"k: found {k}, expected 1 to 31"):
+            kmers.encode_kmers("ACGT", k)
+    assert kmers.encode_kmers("T" * 31, 31).tolist() == [4**31 - 1]
     with pytest.raises(UnicodeEncodeError):
         kmers.encode_kmers("ACGÜ", 2)
 

@@ -261,6 +261,15 @@ def test_several_batches_in_one_call_are_those_one_by_one_to_the_bit(tmp_path):
     assert_same_weights(model, plain)
 
 
+def test_a_training_goes_on_with_another_number_of_batches_in_one_call(tmp_path):
+    history = train(tmp_path, epochs=3)
+    model, fits = count_fits()
+    model.steps_per_execution = 1
+    pd.testing.assert_frame_equal(train(tmp_path, model=model, epochs=3), history, check_exact=True)
+    assert not fits
+    assert "steps_per_execution" not in (tmp_path / "fingerprint.json").read_text()
+
+
 def scatter(X, y, path):
     """A memory map that holds the given rows among others, labels to it, and where the given rows are."""
     rng = np.random.default_rng(4)

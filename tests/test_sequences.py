@@ -40,6 +40,9 @@ class TinyGenome:
         assert 0 <= start < end <= len(self.letters[chrom])
         return self.letters[chrom][start:end]
 
+    def check(self, chrom, start, end):
+        assert 0 <= start < end <= len(self.letters[chrom])
+
     def gaps(self, chrom):
         rows = [(chrom, i, i + 1) for i, letter in enumerate(self.letters[chrom]) if letter in "Nn"]
         return bed(*rows)
@@ -289,6 +292,13 @@ def test_windows_that_lie_close_are_read_at_once_but_not_without_limit(genome, l
     assert reads == [("chr1", 0, 50), ("chr2", 0, 100), ("chr2", 900, 1_000), ("chr2", 5_000, 5_100)]
 
 
+@pytest.mark.parametrize("bad", [("chr2", 60, 40), ("chr2", 50, 50), ("chr2", 90, 25_001), ("chr2", -1, 50)])
+def test_a_window_that_cannot_be_read_is_named_also_along_the_genome(bad, genome, refused):
+    windows = bed(("chr2", 0, 100), bad, ("chr2", 80, 200))
+    with refused("{}:{}-{}".format(*bad)):
+        list(sequences.fetch_along_genome(windows, genome))
+
+
 def test_sentences_hold_words_with_other_letters_as_they_are():
     genome = TinyGenome({"chr1": "acgtNacgRtt"})
     (sentence,) = sequences.Sentences(bed(("chr1", 0, 11)), genome, 3)
@@ -344,6 +354,9 @@ def test_windows_read_back(tmp_path, refused):
     path = tmp_path / "windows.tsv"
     write_table(windows, path)
     pd.testing.assert_frame_equal(sequences.read_windows(path), windows, check_dtype=False)
+    write_table(windows.assign(label=[1, -1]), path)
+    with refused(path, "row 2: found label -1"):
+        sequences.read_windows(path)
     write_table(windows.drop(columns="pair"), path)
     with refused(path, "pair"):
         sequences.read_windows(path)

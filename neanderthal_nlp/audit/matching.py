@@ -75,6 +75,7 @@ class Profile:
 
 def _interpolate(at: np.ndarray, places: np.ndarray, sums: np.ndarray) -> np.ndarray:
     """What `np.interp` gives for each column of `sums`; `places` are `_STEP` apart, which spares the search."""
+    at = np.clip(at, 0, places[-1])
     j = np.minimum(at // _STEP, len(places) - 2)
     slopes = (sums[j + 1] - sums[j]) / (places[j + 1] - places[j])[:, None]
     return slopes * (at - places[j])[:, None] + sums[j]

@@ -14,6 +14,8 @@ import stat
 import sys
 import threading
 import time
+from itertools import takewhile
+from pathlib import Path
 
 import typer
 
@@ -52,24 +54,29 @@ def _end_with_the_run() -> None:
 
 
 def _note_costs(start: float) -> None:
-    """Add what this process took to the table that the environment names, if it names one.
-
-    The peak is that of the resident memory, in MiB; pages of files that are mapped into memory count.
-    """
+    """Add what this process took to the table that the environment names, if it names one."""
     if not os.environ.get(COSTS):
         return
     words = sys.argv[1:]
-    n_names = next((i for i, word in enumerate(words) if i == 2 or word.startswith("-")), len(words))
-    n_names = n_names if words[:1] == ["audit"] else min(n_names, 1)
+    named = list(takewhile(lambda word: not word.startswith("-"), words[: 2 if words[:1] == ["audit"] else 1]))
     used = resource.getrusage(resource.RUSAGE_SELF)
-    unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes on macOS, KiB elsewhere
-    cells = (" ".join(words[:n_names]), shlex.join(words[n_names:]), f"{time.perf_counter() - start:.3f}",
-             f"{used.ru_utime + used.ru_stime:.3f}", f"{used.ru_maxrss / unit:.1f}")  # fmt: skip
+    cells = (" ".join(named), shlex.join(words[len(named) :]), f"{time.perf_counter() - start:.3f}",
+             f"{used.ru_utime + used.ru_stime:.3f}", f"{_peak_mib():.1f}")  # fmt: skip
     with open(os.environ[COSTS], "a", encoding="utf-8") as table:
         fcntl.flock(table, fcntl.LOCK_EX)  # stages end at the same time
         if os.fstat(table.fileno()).st_size == 0:
             table.write("\t".join(COST_COLUMNS) + "\n")
         table.write("\t".join(cells) + "\n")
+
+
+def _peak_mib() -> float:
+    """Resident memory of this process at its highest, MiB; pages of files that are mapped into memory count."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+        return int(status.split("VmHWM:")[1].split()[0]) / 2**10
+    except (OSError, IndexError):  # not Linux; what follows may count the memory of the parent, too
+        unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes on macOS, KiB elsewhere
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 def main() -> None:
@@ -82,7 +89,10 @@ def main() -> None:
         try:
             app()
         finally:
-            _note_costs(start)
+            try:
+                _note_costs(start)
+            except OSError as error:  # what the command did stands, and so does its own error
+                say(name, f"costs not noted: {os.environ[COSTS]}: {error.strerror}")
     except InputError as error:
         say(name, f"error: {error}")
         sys.exit(2)
