@@ -79,7 +79,8 @@ def score_group(
         return {"network": Scores(network.predict_mlp(best, counts, rows=parts.test), 0.5)}
     if group == "linear":
         fitted = {name: fit_linear(name, counts, labels, rows=parts.train, seed=seed) for name in THRESHOLDS}
-        return {name: Scores(scores(model, counts[parts.test]), THRESHOLDS[name]) for name, model in fitted.items()}
+        test = counts[parts.test]
+        return {name: Scores(scores(model, test), THRESHOLDS[name]) for name, model in fitted.items()}
     forest = fit_forest(counts, labels, rows=parts.train, n_estimators=trees, seed=seed, n_jobs=threads)
     return {"forest": Scores(forest.predict_proba(counts[parts.test])[:, 1], 0.5)}
 
