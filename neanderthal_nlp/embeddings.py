@@ -11,6 +11,7 @@ import importlib
 import sys
 import warnings
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -127,7 +128,14 @@ def train_word2vec(
         epochs=epochs,
         hashfxn=_stable_hash,
     )
-    model.build_vocab(sentences)
+    # What gensim's own pass over the sentences does, at the speed of C; words keep the order of their first occurrence.
+    counts: Counter[str] = Counter()
+    n_sentences = 0
+    for sentence in sentences:
+        counts.update(sentence)
+        n_sentences += 1
+    model.build_vocab_from_freq(counts, corpus_count=n_sentences)
+    model.corpus_total_words = counts.total()
     if not len(model.wv):
         raise InputError(f"sentences: no k-mer occurs {min_count} times or more")
     model.train(sentences, total_examples=model.corpus_count, epochs=epochs)

@@ -3,6 +3,7 @@ import subprocess
 import sys
 import warnings
 import weakref
+import zlib
 from itertools import product
 
 import numpy as np
@@ -164,6 +165,17 @@ def test_sentences_are_streamed():
     train_word2vec(stream, seed=1, workers=1, vector_size=4, epochs=2)
     assert stream.passes == 3
     assert stream.most_alive < 30
+
+
+def test_vectors_are_those_of_gensim_itself():
+    from gensim.models import Word2Vec
+
+    sentences = [*planted_sentences(40), ["AAAAA", "GATTA"], []]  # GATTA is rare
+    ours = train_word2vec(sentences, seed=3, workers=1)
+    theirs = Word2Vec(sentences, seed=3, workers=1, min_count=2, hashfxn=lambda word: zlib.crc32(word.encode()))
+    assert ours.wv.index_to_key == theirs.wv.index_to_key
+    np.testing.assert_array_equal(ours.wv.vectors, theirs.wv.vectors)
+    assert (ours.corpus_count, ours.corpus_total_words) == (theirs.corpus_count, theirs.corpus_total_words)
 
 
 def test_rare_kmers_have_no_vector():
