@@ -115,6 +115,37 @@ def test_read_bed_takes_the_blanks_around_a_tabbed_chromosome_away(tmp_path):
     assert spans(intervals.read_bed(path)) == [("chr1", 10, 20)]
 
 
+ODD_CHROMS = ["chr1", "1", "chrUn_gl000220", "GL1.1", "track", "browser", "chrom", "é", "a b"]
+ODD_STARTS = ["0", "5", "007", "-1", "1e3", "9" * 12, "9" * 13]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(ODD_CHROMS), st.sampled_from(ODD_STARTS),
+                       st.sampled_from(["6", "10", "9" * 12, "x"]), st.sampled_from(["", "", "", "\tname", "\r", " "])),
+             min_size=1, max_size=4),
+    st.sampled_from(["\n", "\n", ""]),
+)  # fmt: skip
+def test_plain_files_are_read_as_every_other(tmp_path_factory, records, last):
+    path = tmp_path_factory.getbasetemp() / "plain.bed"
+    path.write_text(
+        "\n".join("\t".join(record[:3]) + record[3] for record in records) + last, encoding="utf-8", newline=""
+    )
+    fast = intervals._read_three_columns(path)
+    if fast is None:
+        return
+    slow = intervals._read_lines(path)  # raises nothing, either
+    pd.testing.assert_frame_equal(fast, slow)
+
+
+def test_the_plainest_files_are_read_fast(tmp_path):
+    path = tmp_path / "plain.bed"
+    path.write_text("chr1\t0\t5\n2\t3\t999999999999\n")
+    assert spans(intervals._read_three_columns(path)) == [("chr1", 0, 5), ("2", 3, 999999999999)]
+    for other in ("chr1\t5\t5\n", "track\t1\t5\n", "chr1\t0\t5", "chr1\t0\t5\tname\n", "chr1 0 5\n", "#\t0\t5\n"):
+        path.write_text(other)
+        assert intervals._read_three_columns(path) is None
+
+
 def test_written_bed_reads_back(tmp_path):
     frame = bed(("chr1", 0, 5), ("2", 7, 10**9)).assign(name=["a b", "NA"])
     write_bed(frame, tmp_path / "regions.bed")
