@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -127,12 +128,19 @@ def write_between(path: Path, name: str, content: str) -> None:
         part.write_text(text, encoding="utf-8")
 
 
+def renew(results: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
+    """Put benchmarks that were run again in the place of the former ones; machine and versions are the last run's."""
+    again = {bench["fullname"]: bench for bench in others["benchmarks"]}
+    kept = [again.pop(bench["fullname"], bench) for bench in results["benchmarks"]]
+    return {**results, **others, "benchmarks": [*kept, *again.values()]}
+
+
 def main(arguments: Sequence[str]) -> None:
-    """Print the table of a run, and put it into benchmarks/README.md where `--write` is among the arguments."""
+    """Print the table of runs, a later one's in the place of an earlier one's; `--write`: into benchmarks/README.md."""
     paths = [word for word in arguments if word != "--write"]
-    if len(paths) != 1:
-        raise SystemExit("usage: python benchmarks/table.py [--write] build/bench.json")
-    text = format_results(read_json(paths[0]))
+    if not paths:
+        raise SystemExit("usage: python benchmarks/table.py [--write] build/bench.json [again.json ...]")
+    text = format_results(reduce(renew, map(read_json, paths)))
     print(text)
     if "--write" in arguments:
         write_between(README, "bench", text)

@@ -86,6 +86,23 @@ def test_table_says_what_the_json_says(results):
     ]
 
 
+def test_benchmarks_that_were_run_again_take_their_own_place(results):
+    named = [bench | {"fullname": str(i)} for i, bench in enumerate(results["benchmarks"])]
+    again = [{"fullname": name, "extra_info": table.race_record(name, "", [1.0], [2.0], 1)} for name in ("1", "new")]
+    found = table.renew(results | {"benchmarks": named}, results | {"benchmarks": again, "skipped": []})
+    assert [bench["fullname"] for bench in found["benchmarks"]] == ["0", "1", "2", "3", "4", "new"]
+    assert [bench["extra_info"]["name"] for bench in found["benchmarks"]][:3] == ["counts", "1", "many draws"]
+    assert found["skipped"] == []
+
+
+def test_readme_holds_tables():
+    text = table.README.read_text(encoding="utf-8")
+    for name, first in (("bench", "| work | against | bar | measured |"),):
+        inside = text.split(f"<!-- {name}: begin -->")[1].split(f"<!-- {name}: end -->")[0].strip()
+        assert inside.startswith(first)
+        assert len([line for line in inside.splitlines() if line.startswith("| ")]) > 15
+
+
 def test_table_takes_the_place_between_its_markers(tmp_path):
     readme = tmp_path / "README.md"
     readme.write_text("# Head\n<!-- bench: begin -->\nold\n<!-- bench: end -->\ntail\n")
