@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import json
 import os
 import re
+import shutil
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -75,6 +77,30 @@ def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
 
 
 @contextmanager
+def open_text(source: str | Path | IO[bytes]) -> Iterator[IO[str]]:
+    """Open a plain or gzip text file, or a stream of bytes such as standard input, for reading lines.
+
+    Raises
+    ------
+    InputError
+        The file is missing or empty; or, while it is read, not UTF-8 text, or a gzip file truncated or damaged.
+    """
+    if isinstance(source, (str, Path)):
+        name, handle = str(source), open_binary(source)
+    else:
+        stream = io.BufferedReader(source)  # type: ignore[type-var]
+        compressed = stream.peek(2)[:2] == GZIP_MAGIC
+        name, handle = "standard input", cast(IO[bytes], gzip.GzipFile(fileobj=stream) if compressed else stream)
+    try:
+        with io.TextIOWrapper(handle, encoding="utf-8-sig") as lines:
+            yield lines
+    except UnicodeDecodeError:
+        raise InputError(f"{name}: not text (expected UTF-8)") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(f"{name}: truncated or damaged gzip ({error})") from None
+
+
+@contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """Give a name to write to beside `path`; move it to `path` on success, remove it on failure."""
     path = Path(path)
@@ -86,6 +112,23 @@ def replacing(path: str | Path) -> Iterator[Path]:
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(path: str | Path) -> Iterator[Path]:
+    """Give an empty folder beside `path` to write to; put it in the place of `path` on success, else remove it."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part, old = (path.with_name(f"{path.name}.{uuid4().hex}.part") for _ in range(2))
+    part.mkdir()
+    try:
+        yield part
+        if path.exists():
+            path.replace(old)
+        part.replace(path)
+    finally:
+        for folder in (part, old):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_table(frame: pd.DataFrame, path: str | Path) -> None:

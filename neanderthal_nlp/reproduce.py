@@ -26,7 +26,8 @@ from typing import IO, Any
 
 import yaml
 
-from neanderthal_nlp import cli
+from neanderthal_nlp import cli, inputs
+from neanderthal_nlp.cli.fetch import obtain
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.files import PART, read_table, replacing
 from neanderthal_nlp.genes import read_genes, read_predictions
@@ -36,7 +37,7 @@ from neanderthal_nlp.profiles import INPUTS, read_profile
 
 STAGES = (
     "regions", "windows", "kmers", "split", "network", "forest", "linear", "genes", "embeddings", "intersections",
-    "audit", "figures", "claims", "report",
+    "audit", "bundle", "figures", "claims", "report",
 )  # fmt: skip
 """Stages in their order; each is a rule of the workflow and a command, or a group of both, of `neanderthal-nlp`."""
 _FILES = (*INPUTS, "chromsizes", "gaps", "split_file", "published_genes")
@@ -82,8 +83,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m neanderthal_nlp.reproduce",
         description="The whole article in one command.",
-        epilog="Without options: the embedded synthetic demo. With data of your own: --profile article "
-        "--genome hg19.2bit --introgressed calls.bed --genes refGene.txt.gz",
+        epilog="Without options: the embedded synthetic demo. --profile article: the article's own data, fetched where "
+        "they are not there yet. With data of your own: --profile article --genome hg19.2bit --introgressed calls.bed "
+        "--genes refGene.txt.gz",
     )
     parser.add_argument("--profile", default="demo", help="demo (embedded synthetic data), article, or a YAML file")
     parser.add_argument("--directory", type=Path, help="folder of the run (default: runs/PROFILE)")
@@ -101,6 +103,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--chromsizes", type=Path, help="chromosome sizes, where the genome file is only a part")
     parser.add_argument("--gaps", type=Path, help="BED of gaps that the draws of the gene test keep clear of")
     parser.add_argument("--published-genes", type=Path, help="published table of predictions, to be audited as well")
+    parser.add_argument("--data-dir", type=Path, help="folder of the article's data, used for what is not given "
+                        "(default: $NEANDERTHAL_NLP_DATA_DIR, else the user's data folder)")  # fmt: skip
+    parser.add_argument("--yes", action="store_true", help="do not ask before a large download")
     parser.add_argument("--protocol", choices=PROTOCOLS, help="split of the models (default: article, as published)")
     parser.add_argument("--split-file", type=Path, help="manifest of a split to use instead")
     parser.add_argument("--as-published", action="store_true", help="do literally what the published code does")
@@ -119,19 +124,14 @@ def _configure(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.protocol:
         config["protocol"] = arguments.protocol
     for name in _FILES:
-        flag = f"--{name.replace('_', '-')}"
         path = getattr(arguments, name)
         if path is not None:
             config[name] = str(path)
         if config.get(name):
-            path = Path(config[name]).expanduser().absolute()
-            if not path.exists() or path.is_dir():
-                raise InputError(f"{flag} {path}: no such file")
-            if set(str(path)) & set("{}"):
-                raise InputError(
-                    f"{flag} {path}: a path with a brace cannot be used (the workflow means wildcards by them)"
-                )
-            config[name] = str(path)
+            config[name] = _checked(name, config[name])
+    if arguments.profile == "article" and config["assembly"] == "hg19" and not config["chromsizes"]:
+        # The article's files are of hg19, and that the genome is, too, is checked only then.
+        config |= _fetch([name for name in INPUTS if not config.get(name)], arguments)
     missing = [name for name in INPUTS if not config.get(name)]
     if missing and not (config["synthetic"] and len(missing) == len(INPUTS)):
         raise InputError(f"--{', --'.join(missing)}: missing (genome, introgressed regions and genes are given "
@@ -146,6 +146,25 @@ def _configure(arguments: argparse.Namespace) -> dict[str, Any]:
         if config.get(name):
             read(config[name])
     return config
+
+
+def _checked(name: str, path: str) -> str:
+    """The path of a file as the workflow takes it."""
+    flag, place = f"--{name.replace('_', '-')}", Path(path).expanduser().absolute()
+    if not place.exists() or place.is_dir():
+        raise InputError(f"{flag} {place}: no such file")
+    if set(str(place)) & set("{}"):
+        raise InputError(f"{flag} {place}: a path with a brace cannot be used (the workflow means wildcards by them)")
+    return str(place)
+
+
+def _fetch(names: Sequence[str], arguments: argparse.Namespace) -> dict[str, str]:
+    """The article's own files for inputs that were not given; a dry run downloads nothing."""
+    if not names:
+        return {}
+    folder = inputs.data_folder(arguments.data_dir)
+    paths = obtain([inputs.ARTICLE[name] for name in names], folder, yes=arguments.yes, offline=arguments.dry_run)
+    return {name: _checked(name, str(paths[inputs.ARTICLE[name]])) for name in names}
 
 
 def _reproduce(arguments: argparse.Namespace, config: dict[str, Any]) -> int:

@@ -13,8 +13,10 @@ from pathlib import Path
 import pysam
 import pytest
 from hypothesis import HealthCheck, settings
+from planted import Planted, bundle_audited, bundle_published, plant
 from twobit import write_twobit
 
+from neanderthal_nlp.bundle import Bundle
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.genome import Genome, open_genome
 
@@ -166,3 +168,27 @@ def published(data: Path) -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture(scope="session")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
+    """A genome whose introgressed windows have fewer G and C."""
+    return plant(tmp_path_factory.mktemp("planted"))
+
+
+@pytest.fixture(scope="session")
+def audited(planted: Planted, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """An audited bundle."""
+    return bundle_audited(planted, cache=tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session")
+def as_published(planted: Planted) -> Bundle:
+    """A bundle of the article's forest."""
+    return bundle_published(planted)
+
+
+@pytest.fixture(params=["audited", "as_published"])
+def bundle(request: pytest.FixtureRequest) -> Bundle:
+    """Each kind of bundle."""
+    return request.getfixturevalue(request.param)

@@ -15,10 +15,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from neanderthal_nlp import inputs as registry
 from neanderthal_nlp import reproduce
 from neanderthal_nlp.demo import write_demo
 from neanderthal_nlp.figures import ARTICLE, FIGURES
+from neanderthal_nlp.files import sha256
 from neanderthal_nlp.parameters import CONTROLS, MODELS
+from neanderthal_nlp.profiles import INPUTS
 
 SMALL = ["epochs=3", "audit_epochs=3", "n_estimators=20", "n_draws=19", "audit_draws=19", "word2vec_windows=40"]
 SIZES = {"chr1": 2_500_000, "chr2": 2_000_000, "chr3": 1_500_000}
@@ -317,7 +320,7 @@ def test_arguments_are_checked_before_anything_runs(inputs, tmp_path, capsys):
     cases = [
         (["--genome", "/nowhere.fa"], "--genome /nowhere.fa: no such file"),
         (["--profile", "nothing"], "--profile nothing: no such YAML file"),
-        (["--profile", "article"], "--genome, --introgressed, --genes: missing"),
+        (["--profile", "article", "--set", "assembly=hg38"], "--genome, --introgressed, --genes: missing"),
         (["--genome", str(inputs["genome"])], "--introgressed, --genes: missing"),
         (["--set", "epoch=3"], "--set epoch=3: found epoch, expected KEY=VALUE"),
         (["--set", "epochs=[1"], "--set epochs=[1: not YAML"),
@@ -335,6 +338,63 @@ def test_arguments_are_checked_before_anything_runs(inputs, tmp_path, capsys):
         assert message in captured.err
         assert captured.err.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+@pytest.fixture
+def fetched(inputs, tmp_path, monkeypatch):
+    """A data folder with a small stand-in for each of the article's files."""
+    entries = {}
+    for name, file in registry.ARTICLE.items():
+        shutil.copy(inputs[name], tmp_path / file)
+        entries[file] = registry.Input(file, "https://127.0.0.1:9/none", f"sha256:{sha256(inputs[name])}", None, "")
+    monkeypatch.setattr(registry, "REGISTRY", entries)
+    monkeypatch.setenv(registry.DATA_DIR, str(tmp_path))
+    return {name: str(tmp_path / file) for name, file in registry.ARTICLE.items()}
+
+
+@pytest.fixture
+def configured(monkeypatch):
+    """Configurations of the runs that would be started."""
+    started = []
+    monkeypatch.setattr(reproduce, "_reproduce", lambda _, config: started.append(config) or 0)
+    return started
+
+
+def test_the_article_profile_takes_what_was_fetched(fetched, inputs, configured):
+    assert reproduce.main(["--profile", "article"]) == 0
+    assert reproduce.main(["--profile", "article", "--genes", str(inputs["genes"])]) == 0
+    assert reproduce.main(["--profile", "article", "--set", f"genome={inputs['genome']}"]) == 0
+    found = [{name: config[name] for name in fetched} for config in configured]
+    assert set(fetched) == set(INPUTS)
+    assert found[0] == fetched
+    assert found[1] == {**fetched, "genes": str(inputs["genes"])}
+    assert found[2] == {**fetched, "genome": str(inputs["genome"])}
+    assert not any(config["synthetic"] for config in configured)
+
+
+def test_data_of_another_profile_or_build_are_not_fetched(fetched, inputs, configured, tmp_path):
+    profile = write(tmp_path / "mine.yaml", "epochs: 3\n")
+    sizes = write(tmp_path / "sizes", "chr1\t5\n")
+    cases = [["--profile", str(profile)], ["--genome", str(inputs["genome"])],
+             ["--profile", "article", "--set", "assembly=null"],
+             ["--profile", "article", "--chromsizes", str(sizes)]]  # fmt: skip
+    for arguments in cases:
+        assert reproduce.main(arguments) == 2
+    assert configured == []
+
+
+def test_what_is_missing_is_fetched_only_when_told_to(configured, tmp_path, capsys):
+    arguments = ["--profile", "article", "--data-dir", str(tmp_path / "none")]
+    assert reproduce.main(arguments) == 2
+    told = capsys.readouterr().err
+    assert f"to download: 818.9 MB, into {tmp_path / 'none'}" in told
+    assert "expected --yes" in told.splitlines()[-1]
+    assert reproduce.main([*arguments, "--dry-run", "--yes"]) == 2
+    assert "offline" in capsys.readouterr().err.splitlines()[-1]
+    assert reproduce.main([*arguments, "--yes", "--gaps", "/nowhere.bed"]) == 2
+    assert capsys.readouterr().err == "error: --gaps /nowhere.bed: no such file\n"
+    assert not (tmp_path / "none").exists()
+    assert configured == []
 
 
 def test_a_folder_that_cannot_be_made(tmp_path, capsys):

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import typer
 
-from neanderthal_nlp.cli import article, audit, deviations, ladder
+from neanderthal_nlp.cli import article, audit, deviations, fetch, ladder, predict
 from neanderthal_nlp.cli.stage import say
 from neanderthal_nlp.errors import InputError
 
@@ -32,7 +32,9 @@ COST_COLUMNS = ("command", "arguments", "seconds", "cpu_seconds", "peak_mib")
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   help="The stages of the article, one command each; they share a folder, --directory, in which each "
                   "finds what earlier ones wrote. `python -m neanderthal_nlp.reproduce` runs them all.")  # fmt: skip
+app.add_typer(fetch.app)
 app.add_typer(article.app)
+app.add_typer(predict.app)
 audit.app.add_typer(ladder.app)
 audit.app.add_typer(deviations.app)
 app.add_typer(audit.app, name="audit", help="What the numbers mean.")

@@ -1,0 +1,183 @@
+"""Model bundles from a run: an audited model, whose probabilities are measured, and the article's as published."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import GroupKFold
+
+from neanderthal_nlp.bundle import MIN_LENGTH, Bundle, score_counts
+from neanderthal_nlp.calibration import calibrate, fit_calibration
+from neanderthal_nlp.errors import InputError
+from neanderthal_nlp.evaluation import Evaluation, evaluate
+from neanderthal_nlp.genome import Genome
+from neanderthal_nlp.intervals import home_chromosome
+from neanderthal_nlp.kmers import count_kmers
+from neanderthal_nlp.linear import fit_linear
+from neanderthal_nlp.sequences import fetch_along_genome
+from neanderthal_nlp.splits import SIDES, Split, check_classes
+
+LENGTHS = (1_000, 2_000, 5_000, 10_000)
+"""Lengths at which probabilities are calibrated and measured, nt."""
+METRICS = ("accuracy", "auroc", "brier")
+_N_FOLDS = 5
+_BATCH = 1024
+
+
+def fit_audited(
+    windows: pd.DataFrame,
+    counts: np.ndarray,
+    genome: Genome,
+    parts: Split,
+    *,
+    k: int,
+    protocol: str,
+    lengths: Sequence[int] = LENGTHS,
+    synthetic: bool,
+    provenance: Mapping[str, Any],
+    seed: int,
+) -> Bundle:
+    """Fit a logistic regression whose probabilities are calibrated on chromosomes that it has not seen.
+
+    The training chromosomes (clusters, where there is but one) are dealt into five folds. Each fold's windows, cut to
+    some lengths, are scored by a model of the other folds, and these scores are calibrated. The windows that the split
+    holds out serve for the measures alone.
+
+    Parameters
+    ----------
+    windows : DataFrame
+        `chrom, start, end, label, cluster`.
+    counts : ndarray of int32, shape (n, 4**k)
+        Of these windows; may be a memory map.
+    genome : Genome
+        Their letters.
+    parts : Split
+        By whole chromosomes.
+    k : int
+    protocol : str
+        Name of the split.
+    lengths : sequence of int
+        Those of the longest window and below are taken.
+    synthetic : bool
+        Whether the genome is made up.
+    provenance : mapping
+        Where the windows come from.
+    seed : int
+
+    Returns
+    -------
+    Bundle
+
+    Raises
+    ------
+    InputError
+        A side has one class only, or all training windows are one cluster.
+    """
+    sizes = (windows["end"] - windows["start"]).to_numpy()
+    window_length = int(sizes.max())
+    lengths = sorted({length for length in lengths if MIN_LENGTH <= length < window_length} | {window_length})
+    labels, clusters = windows["label"].to_numpy(), windows["cluster"].to_numpy()
+
+    def train(rows: np.ndarray) -> Bundle:
+        model = fit_linear("logistic_regression", counts, labels, rows=rows, seed=seed)
+        return Bundle("audited", "logistic_regression", model, k, window_length, min(MIN_LENGTH, window_length), True,
+                      0.5, None, protocol, _manifest(windows, parts), synthetic, [], dict(provenance))  # fmt: skip
+
+    groups = home_chromosome(windows["chrom"]).to_numpy()[parts.train]
+    if len(np.unique(groups)) < 2:  # too small a genome to keep chromosomes apart
+        groups = clusters[parts.train]
+    n_groups = len(np.unique(groups))
+    if n_groups < 2:
+        raise InputError("split: found all training windows in one cluster, expected two or more to calibrate on")
+    check_classes(labels, [parts], source="split")
+    final, judges = train(parts.train), np.full(len(windows), -1)
+    models = [final]
+    judges[parts.test] = 0
+    for kept, left_out in GroupKFold(min(_N_FOLDS, n_groups)).split(parts.train, groups=groups):
+        check_classes(labels, [Split(parts.train[kept], parts.test)], source="calibration")
+        judges[parts.train[left_out]] = len(models)
+        models.append(train(parts.train[kept]))
+    scores = _score_cut(windows, genome, models, judges, lengths, k)
+    fitted = fit_calibration(
+        {length: values[parts.train] for length, values in scores.items()}, labels[parts.train],
+        groups=clusters[parts.train], rng=seed,
+    )  # fmt: skip
+    test = parts.test
+    metrics = []
+    for length, values in scores.items():
+        probability = calibrate(fitted, values[test], np.full(len(test), length)).probability
+        found = evaluate(labels[test], probability, groups=clusters[test], rng=seed)
+        metrics += _metrics(f"held-out chromosomes, first {length:,} nt", found)
+    return final._replace(calibration=fitted, metrics=metrics)
+
+
+def wrap_published(
+    windows: pd.DataFrame,
+    forest: Any,
+    evaluation: Evaluation,
+    parts: Split,
+    *,
+    k: int,
+    protocol: str,
+    synthetic: bool,
+    provenance: Mapping[str, Any],
+) -> Bundle:
+    """Put the article's forest into a bundle as it was published: the share of votes is taken for the probability.
+
+    Parameters
+    ----------
+    windows : DataFrame
+    forest : RandomForestClassifier
+        Of the run.
+    evaluation : Evaluation
+        Of the forest on the windows that its split holds out, overlapping ones among them.
+    parts : Split
+        That the forest was trained under.
+    k, protocol, synthetic, provenance
+        As for `fit_audited`.
+    """
+    window_length = int((windows["end"] - windows["start"]).max())
+    metrics = _metrics(f"held out by the split {protocol!r}", evaluation)
+    return Bundle("as_published", "forest", forest, k, window_length, min(MIN_LENGTH, window_length), False, 0.5, None,
+                  protocol, _manifest(windows, parts), synthetic, metrics, dict(provenance))  # fmt: skip
+
+
+def _manifest(windows: pd.DataFrame, parts: Split) -> pd.DataFrame:
+    side = np.full(len(windows), SIDES[2], dtype=object)
+    side[parts.train], side[parts.test] = SIDES[:2]
+    return windows[["chrom", "start", "end", "label"]].assign(side=side)
+
+
+def _metrics(name: str, found: Evaluation) -> list[dict[str, Any]]:
+    return [{"windows": name, "metric": metric, **getattr(found, metric)._asdict()} for metric in METRICS]
+
+
+def _score_cut(
+    windows: pd.DataFrame, genome: Genome, models: Sequence[Bundle], judges: np.ndarray, lengths: Sequence[int], k: int
+) -> dict[int, np.ndarray]:
+    """Score the first nucleotides of each window, by length, each with the model that `judges` names; else NaN."""
+    scores = {length: np.full(len(windows), np.nan) for length in lengths}
+    for rows, texts in _batches(windows, genome):
+        for length, values in scores.items():
+            counts = count_kmers((text[:length] for text in texts), k)
+            for number in np.unique(judges[rows]):
+                if number >= 0:
+                    chosen = judges[rows] == number
+                    values[rows[chosen]] = score_counts(models[number], counts[chosen])
+    return scores
+
+
+def _batches(windows: pd.DataFrame, genome: Genome) -> Iterator[tuple[np.ndarray, list[str]]]:
+    rows: list[int] = []
+    texts: list[str] = []
+    for row, text in fetch_along_genome(windows, genome):
+        rows.append(row)
+        texts.append(text)
+        if len(rows) == _BATCH:
+            yield np.array(rows), texts
+            rows, texts = [], []
+    if rows:
+        yield np.array(rows), texts

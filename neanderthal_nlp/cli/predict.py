@@ -1,0 +1,236 @@
+"""Using a model on DNA of one's own: make a bundle, score stretches, scan a genome."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated
+
+import pandas as pd
+import typer
+
+from neanderthal_nlp import parameters
+from neanderthal_nlp.cli.stage import Cache, Directory, GenomeFile, Seed, Stage, check_split, load_counts, say
+from neanderthal_nlp.errors import InputError
+from neanderthal_nlp.files import provenance, read_json, read_table, replacing
+
+if TYPE_CHECKING:
+    from neanderthal_nlp.bundle import Bundle
+    from neanderthal_nlp.predictions import CallCounts
+
+app = typer.Typer()
+
+
+_GENES = {"chrom": str, "start": int, "end": int, "Gene_Symbol": str, "Prob_1": float}
+
+
+class Model(StrEnum):
+    """Models that a run puts into bundles."""
+
+    audited = "audited"
+    as_published = "as_published"
+
+
+class Form(StrEnum):
+    """Forms of a table of predictions."""
+
+    tsv = "tsv"
+    json = "json"
+    bed = "bed"
+
+
+BundleFolder = Annotated[Path | None, typer.Option(help="Model bundle (default: that of the run, by --model).")]
+Run = Annotated[Path, typer.Option(help="Folder of the run whose bundle is used.")]
+Which = Annotated[Model, typer.Option(help="audited: calibrated on chromosomes that it has not seen; as_published: "
+                                      "the article's forest, its votes taken for probabilities.")]  # fmt: skip
+
+
+def bundle_folder(directory: Path, model: Model) -> Path:
+    """Where the bundle of a run lies."""
+    return directory / "models" / "bundles" / model.value
+
+
+@app.command()
+def bundle(
+    genome: GenomeFile,
+    directory: Directory,
+    model: Annotated[list[Model] | None, typer.Option(help="Make this bundle only (default: both).")] = None,
+    k: Annotated[int, typer.Option(min=1, max=10, help="Word length.")] = parameters.K,
+    seed: Seed = 1,
+    cache: Cache = None,
+) -> None:
+    """Put models of the run into bundles, with all that is needed to use them and to know what they are worth."""
+    from neanderthal_nlp.bundle import write_bundle
+
+    stage = Stage("bundle", directory)
+    make = {Model.audited: _make_audited, Model.as_published: _wrap_published}
+    for name in model or Model:
+        made = make[name](stage, genome, k, seed, cache)
+        write_bundle(made, bundle_folder(directory, name))
+        for row in made.metrics:
+            if row["metric"] == "auroc":
+                stage.say(f"{made.name}: AUROC {row['value']:.3f} ({row['low']:.3f} to {row['high']:.3f}) on "
+                          f"windows {row['windows']}")  # fmt: skip
+
+
+def _make_audited(stage: Stage, genome: Path, k: int, seed: int, cache: Path | None) -> Bundle:
+    from neanderthal_nlp import bundling, splits
+    from neanderthal_nlp.genome import open_genome
+
+    windows, counts, _ = load_counts(stage.results)
+    inputs = {"windows": stage.results / "windows.tsv", "counts": stage.results / "kmers.npy"}
+    parts = splits.split(windows, protocol="chromosome")
+    with open_genome(genome, cache=cache) as letters:
+        return bundling.fit_audited(windows, counts, letters, parts, k=k, protocol="chromosome",
+                                    synthetic=_is_synthetic(stage), seed=seed,
+                                    provenance=provenance(inputs, {"seed": seed, "k": k}, 0))  # fmt: skip
+
+
+def _wrap_published(stage: Stage, genome: Path, k: int, seed: int, cache: Path | None) -> Bundle:
+    from neanderthal_nlp import bundling, persistence, sequences, splits
+    from neanderthal_nlp.evaluation import evaluate_scores
+
+    check_split(stage, "forest")
+    windows = sequences.read_windows(stage.results / "windows.tsv")
+    inputs = {"windows": stage.results / "windows.tsv", "model": stage.models / "forest.skops",
+              "split": stage.results / "split.tsv"}  # fmt: skip
+    return bundling.wrap_published(
+        windows,
+        persistence.load_model(inputs["model"]),
+        evaluate_scores(read_table(stage.results / "predictions" / "forest.tsv"), windows, seed=seed)["forest"],
+        splits.read_split(inputs["split"], windows),
+        k=k,
+        protocol=read_json(stage.results / "split.json")["protocol"],
+        synthetic=_is_synthetic(stage),
+        provenance=provenance(inputs, {"seed": seed, "k": k}, 0),
+    )
+
+
+def _is_synthetic(stage: Stage) -> bool:
+    return bool(read_json(stage.results / "regions.json")["synthetic"])
+
+
+@app.command()
+def predict(
+    fasta: Annotated[list[Path] | None, typer.Argument(help="FASTA, plain or gzip; - for standard input.")] = None,
+    bundle: BundleFolder = None,
+    directory: Run = Path("runs/demo"),
+    model: Which = Model.audited,
+    genome: Annotated[Path | None, typer.Option(help="Genome to cut --regions from, instead of FASTA.")] = None,
+    regions: Annotated[Path | None, typer.Option(help="Regions of the genome, BED.")] = None,
+    form: Annotated[Form, typer.Option("--format", help="tsv, json or bed.")] = Form.tsv,
+    output: Annotated[Path | None, typer.Option(help="File to write (default: standard output).")] = None,
+    words: Annotated[
+        int, typer.Option(min=0, help="Words named for and against; a forest takes seconds a stretch for them.")
+    ] = 3,
+    unplaced: Annotated[
+        bool, typer.Option("--unplaced", help="Names like chr1:1-9 are no places on the genome.")
+    ] = False,
+    cache: Cache = None,
+) -> None:
+    """Say how likely stretches of DNA are of Neanderthal ancestry, and which words speak for it and against it."""
+    from neanderthal_nlp import predict as scoring
+    from neanderthal_nlp.bundle import read_bundle
+    from neanderthal_nlp.genome import open_genome
+    from neanderthal_nlp.intervals import match_naming, read_bed
+    from neanderthal_nlp.predictions import write_predictions
+
+    if bool(fasta) == (genome is not None) or (genome is None) != (regions is None):
+        raise InputError("predict: expected FASTA files (- for standard input), or --genome with --regions")
+    chosen = read_bundle(bundle or bundle_folder(directory, model))
+    with ExitStack() as stack:
+        if genome is None or regions is None:
+            records = (record for path in fasta or []
+                       for record in scoring.read_records(sys.stdin.buffer if str(path) == "-" else path))  # fmt: skip
+            stretches = scoring.cut_records(records, chosen.window_length, min_length=chosen.min_length,
+                                            placed=not unplaced)  # fmt: skip
+        else:
+            letters = stack.enter_context(open_genome(genome, cache=cache))
+            frame = match_naming(read_bed(regions), letters.chromsizes)
+            stretches = scoring.cut_regions(frame, letters, chosen.window_length, min_length=chosen.min_length)
+        with _writing(output) as handle:
+            n = write_predictions(scoring.predict(stretches, chosen, n_words=words), chosen, handle, form=form.value)
+    _tell("predict", n, chosen)
+
+
+@app.command()
+def scan(
+    genome: GenomeFile,
+    output: Annotated[Path, typer.Option(help="Folder for the table and the tracks.")],
+    bundle: BundleFolder = None,
+    directory: Run = Path("runs/demo"),
+    model: Which = Model.audited,
+    regions: Annotated[
+        Path | None, typer.Option(help="BED of regions to scan (default: every chromosome of the genome).")
+    ] = None,
+    step: Annotated[
+        int | None, typer.Option(min=1, help="Nucleotides from window to window (default: a quarter of a window).")
+    ] = None,
+    genes: Annotated[
+        Path | None, typer.Option(help="Table of predicted genes to make a track of (default: the run's, if any).")
+    ] = None,
+    cache: Cache = None,
+) -> None:
+    """Slide windows over a genome: a table, and tracks that genome browsers open."""
+    from neanderthal_nlp import predict as scoring
+    from neanderthal_nlp import predictions, tracks
+    from neanderthal_nlp.bundle import read_bundle
+    from neanderthal_nlp.genome import open_genome
+
+    chosen = read_bundle(bundle or bundle_folder(directory, model))
+    genes = genes or (directory / "results" / "genes.tsv" if bundle is None else None)
+    table = output / "scan.tsv"
+    with open_genome(genome, cache=cache) as letters:
+        sizes = letters.chromsizes
+        windows = scoring.slide(_places(regions, sizes), letters, chosen.window_length,
+                                step=step or max(chosen.window_length // 4, 1))  # fmt: skip
+        with _writing(table) as handle:
+            n = predictions.write_predictions(scoring.predict(windows, chosen, n_words=0), chosen, handle, form="tsv")
+    written = [table, output / "scan.bedgraph", output / "scan.bw", output / "scan.bed", output / "training.bed"]
+    label = f"{chosen.name}: probability of Neanderthal ancestry"
+    tracks.write_bedgraph(predictions.read_batches(table), written[1], description=label)
+    tracks.write_bigwig(predictions.read_batches(table), written[2], sizes)
+    tracks.write_bed9(map(tracks.prediction_track, predictions.read_batches(table)), written[3], name="Windows",
+                      description=label)  # fmt: skip
+    tracks.write_bed9([tracks.training_track(chosen.windows)], written[4], name="Training",
+                      description=f"{chosen.name}: windows of training and test")  # fmt: skip
+    if genes is not None and genes.exists():
+        written.append(output / "genes.bed")
+        tracks.write_bed9([tracks.gene_track(read_table(genes, _GENES))], written[5], name="Genes",
+                          description="Predicted by the article's forest")  # fmt: skip
+    _tell("scan", n, chosen)
+    say("scan", f"{', '.join(path.name for path in written)} in {output}")
+
+
+def _places(regions: Path | None, sizes: Mapping[str, int]) -> pd.DataFrame:
+    """Regions in the order of the genome, those that overlap merged; without a file, whole chromosomes."""
+    from neanderthal_nlp import intervals
+
+    if regions is None:
+        return pd.DataFrame({"chrom": list(sizes), "start": 0, "end": list(sizes.values())})
+    frame = intervals.match_naming(intervals.read_bed(regions), sizes)
+    intervals.check_regions(frame, sizes, source=str(regions))
+    merged = intervals.merge_overlapping(frame)
+    rank = {chrom: number for number, chrom in enumerate(sizes)}
+    return merged.sort_values(
+        ["chrom", "start"], key=lambda column: column.map(rank) if column.name == "chrom" else column
+    )
+
+
+def _tell(name: str, n: CallCounts, bundle: Bundle) -> None:
+    say(name, f"{n.total:,} stretches: {n.introgressed:,} called introgressed, {n.depleted:,} depleted, "
+        f"{n.too_short:,} too short to say")  # fmt: skip
+    if bundle.synthetic:
+        say(name, f"the bundle {bundle.name} was trained on a made-up genome: it says nothing about human DNA")
+
+
+@contextmanager
+def _writing(output: Path | None) -> Iterator[IO[str]]:
+    if output is None:
+        yield sys.stdout
+        return
+    with replacing(output) as part, part.open("w", encoding="utf-8") as handle:
+        yield handle

@@ -1,0 +1,305 @@
+"""How likely a stretch of DNA is of Neanderthal ancestry, and by which of its words: the article's own question.
+
+Records of FASTA are cut into windows of the length that the model was trained on; each gets a probability, an interval
+and the words that speak for and against it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from Bio.SeqIO.FastaIO import SimpleFastaParser
+
+from neanderthal_nlp.bundle import Bundle, rescale, score_counts
+from neanderthal_nlp.calibration import calibrate
+from neanderthal_nlp.errors import InputError
+from neanderthal_nlp.files import open_text
+from neanderthal_nlp.genome import Genome
+from neanderthal_nlp.intervals import OverlapCounter, home_chromosome
+from neanderthal_nlp.kmers import LETTERS, count_kmers, vocabulary
+
+INTROGRESSED, DEPLETED, TOO_SHORT = "introgressed", "depleted", "too short to say"
+TRAINED_ON, SAME_CHROMOSOME, HELD_OUT, UNKNOWN = "trained on", "same chromosome", "held out", "unknown"
+N_WORDS = 3
+"""Words that are named for each side."""
+_AMBIGUOUS = "NRYKMSWBDHV"  # IUPAC codes of several letters; words that hold one are not counted
+_KNOWN = (LETTERS + _AMBIGUOUS + (LETTERS + _AMBIGUOUS).lower()).encode()
+_PLACE = re.compile(r"(?P<chrom>[^\s:]+):(?P<start>[0-9,]+)-(?P<end>[0-9,]+)$")
+_BATCH = 1024
+
+
+class Stretch(NamedTuple):
+    """A piece of DNA to be scored, not longer than the model's window.
+
+    Attributes
+    ----------
+    record : str
+        Name of the record that it was cut from.
+    start : int
+        Where it starts in the record, 0-based.
+    sequence : str
+    chrom : str
+        Its chromosome; "" where its place on the genome is not known.
+    position : int
+        Where it starts on the chromosome, 0-based; -1 where that is not known.
+    """
+
+    record: str
+    start: int
+    sequence: str
+    chrom: str = ""
+    position: int = -1
+
+
+class Contributions(NamedTuple):
+    """What the words of stretches add to their scores.
+
+    Attributes
+    ----------
+    base : ndarray of float64, shape (n,)
+        Score of an average window.
+    by_word : ndarray of float64, shape (n, 4**k)
+        In the order of `kmers.vocabulary`; base + sum of a row is the score.
+    """
+
+    base: np.ndarray
+    by_word: np.ndarray
+
+
+def read_records(source: str | Path | IO[bytes]) -> Iterator[tuple[str, str]]:
+    """Names and letters of the records of a FASTA file, plain or gzip, or of a stream such as standard input.
+
+    Raises
+    ------
+    InputError
+        The file is missing, empty, damaged or not FASTA, or a record has no name or no letters.
+    """
+    name = source if isinstance(source, (str, Path)) else "standard input"
+    with open_text(source) as lines:
+        first = lines.readline()
+        if not first.startswith(">"):
+            raise InputError(f"{name}: not FASTA (found {first[:20]!r}, expected a line that starts with '>')")
+        for number, (title, sequence) in enumerate(SimpleFastaParser(chain([first], lines)), start=1):
+            words = title.split()
+            if not words or not sequence:
+                what = "name" if not words else "letters"
+                raise InputError(f"{name}: record {number} ({title[:40]}): found no {what}")
+            yield words[0], sequence
+
+
+def cut_records(
+    records: Iterable[tuple[str, str]], length: int, *, min_length: int, placed: bool = True
+) -> Iterator[Stretch]:
+    """Cut records into stretches of a length; what remains at the end goes with the last one where it is short.
+
+    Parameters
+    ----------
+    records : iterable of (str, str)
+        Names and letters.
+    length : int
+        Of a stretch, nt. The last one of a record is at least `min_length`: it starts earlier where need be.
+    min_length : int
+    placed : bool
+        Whether a name like chr1:10001-20000 (1-based, the end included, as samtools writes it) tells the place on the
+        genome. It does so only where the record has as many letters.
+    """
+    for name, sequence in records:
+        found = _PLACE.match(name) if placed else None
+        chrom, origin = "", 0
+        if found is not None:
+            first, last = (int(found[group].replace(",", "")) for group in ("start", "end"))
+            if first >= 1 and last - first + 1 == len(sequence):
+                chrom, origin = found["chrom"], first - 1
+        for start in range(0, len(sequence), length):
+            here = start
+            if start and len(sequence) - start < min_length:
+                here = max(len(sequence) - length, 0)
+            piece = sequence[here : here + length]
+            check_alphabet(piece, source=f"{name}: letters {here + 1:,} to {here + len(piece):,}")
+            yield Stretch(name, here, piece, chrom, origin + here if chrom else -1)
+
+
+def cut_regions(regions: pd.DataFrame, genome: Genome, length: int, *, min_length: int) -> Iterator[Stretch]:
+    """Cut regions of a genome (`chrom, start, end`, 0-based half-open) into stretches; see `cut_records`."""
+    for chrom, start, end in zip(regions["chrom"], regions["start"].tolist(), regions["end"].tolist(), strict=True):
+        record = f"{chrom}:{start + 1}-{end}"
+        yield from cut_records([(record, genome.fetch(chrom, start, end))], length, min_length=min_length)
+
+
+def slide(regions: pd.DataFrame, genome: Genome, length: int, *, step: int, piece: int = 1 << 22) -> Iterator[Stretch]:
+    """Windows of a length over regions of a genome, one every `step` nt, in order.
+
+    Parameters
+    ----------
+    regions : DataFrame
+        `chrom, start, end`, 0-based half-open.
+    genome : Genome
+    length : int
+        Of a window, nt. A region that is shorter is one window; otherwise all windows lie wholly inside.
+    step : int
+        Nucleotides from the start of a window to that of the next.
+    piece : int
+        Nucleotides that are read at once.
+    """
+    for chrom, start, end in zip(regions["chrom"], regions["start"].tolist(), regions["end"].tolist(), strict=True):
+        first, letters = start, ""
+        for here in range(start, max(end - length, start) + 1, step):
+            last = min(here + length, end)
+            if last > first + len(letters):
+                first, letters = here, genome.fetch(chrom, here, min(max(here + piece, last), end))
+            yield Stretch(chrom, here, letters[here - first : last - first], chrom, here)
+
+
+def check_alphabet(sequence: str, *, source: str) -> None:
+    """Refuse letters that are not DNA's, with an `InputError` that names the source and the first such letter."""
+    foreign = sequence.encode("utf-8").translate(None, _KNOWN).decode("utf-8")
+    if foreign:
+        hint = ("RNA: write U as T" if set(foreign) <= set("Uu") else
+                "DNA: A, C, G, T, or IUPAC codes such as N")  # fmt: skip
+        raise InputError(f"{source}: found {foreign[0]!r}, expected {hint}")
+
+
+def predict(stretches: Iterable[Stretch], bundle: Bundle, *, n_words: int = N_WORDS) -> Iterator[pd.DataFrame]:
+    """Score stretches, a thousand at a time.
+
+    Parameters
+    ----------
+    stretches : iterable of Stretch
+    bundle : Bundle
+    n_words : int
+        Words to name for each side. For a forest each stretch takes seconds (tree SHAP); 0 leaves them out.
+
+    Yields
+    ------
+    DataFrame
+        `record`, `start`, `end` (0-based half-open, in the record), `chrom`, `chrom_start`, `chrom_end` ("" and -1
+        where the place is not known), `gc` (share among the called letters), `score`, `probability`, `low`, `high`
+        (NaN where the stretch is too short; the interval also where the model has none), `call` ("introgressed",
+        "depleted", "too short to say"), `seen` (against the windows that the model was trained on: "trained on" where
+        it overlaps one, "same chromosome", "held out", "unknown"), `speak_for` and `speak_against` (lists of
+        (word, contribution), the largest first).
+    """
+    seen = _Seen(bundle)
+    words = np.array(vocabulary(bundle.k))
+    remaining = iter(stretches)
+    while batch := list(islice(remaining, _BATCH)):
+        yield _predict_batch(batch, bundle, seen, words, n_words)
+
+
+def _predict_batch(batch: list[Stretch], bundle: Bundle, seen: _Seen, words: np.ndarray, n_words: int) -> pd.DataFrame:
+    counts = count_kmers((stretch.sequence for stretch in batch), bundle.k)
+    lengths = np.array([len(stretch.sequence) for stretch in batch])
+    positions = np.array([stretch.position for stretch in batch])
+    starts = np.array([stretch.start for stretch in batch])
+    n_counted = counts.sum(axis=1) + bundle.k - 1  # nt, as far as they are called
+    told = n_counted >= bundle.min_length
+    score = score_counts(bundle, counts)
+    if bundle.calibration is None:
+        probability, low, high = score, np.full(len(score), np.nan), np.full(len(score), np.nan)
+    else:
+        probability, low, high = calibrate(bundle.calibration, score, np.maximum(n_counted, 1))
+    frame = pd.DataFrame(
+        {
+            "record": [stretch.record for stretch in batch],
+            "start": starts,
+            "end": starts + lengths,
+            "chrom": [stretch.chrom for stretch in batch],
+            "chrom_start": positions,
+            "chrom_end": np.where(positions < 0, -1, positions + lengths),
+            "gc": [_gc(stretch.sequence) for stretch in batch],
+            **{name: np.where(told, values, np.nan) for name, values in
+               {"score": score, "probability": probability, "low": low, "high": high}.items()},
+            "call": np.select([~told, probability > bundle.threshold], [TOO_SHORT, INTROGRESSED], DEPLETED),
+        }
+    )  # fmt: skip
+    frame["seen"] = seen.tell(frame)
+    largest = _largest(contributions(bundle, counts).by_word, words, n_words) if n_words else [([], [])] * len(batch)
+    frame["speak_for"], frame["speak_against"] = zip(*[
+        sides if said else ([], []) for sides, said in zip(largest, told, strict=True)
+    ], strict=True)  # fmt: skip
+    return frame
+
+
+def _gc(sequence: str) -> float:
+    letters = sequence.upper()
+    strong, weak = (sum(letters.count(letter) for letter in pair) for pair in ("GC", "AT"))
+    return strong / (strong + weak) if strong + weak else np.nan
+
+
+class _Seen:
+    """What a model was trained on, asked about places."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        trained = bundle.windows[bundle.windows["side"] == "train"]
+        self._counter = OverlapCounter(trained)
+        self._chroms = set(home_chromosome(trained["chrom"]))
+
+    def tell(self, frame: pd.DataFrame) -> np.ndarray:
+        known = (frame["chrom"] != "").to_numpy()
+        codes = self._counter.codes(frame["chrom"])
+        overlaps = self._counter.count(codes, frame["chrom_start"].to_numpy(), frame["chrom_end"].to_numpy()) > 0
+        same = home_chromosome(frame["chrom"]).isin(self._chroms).to_numpy()
+        return np.select([~known, overlaps, same], [UNKNOWN, TRAINED_ON, SAME_CHROMOSOME], HELD_OUT)
+
+
+def contributions(bundle: Bundle, counts: np.ndarray) -> Contributions:
+    """Take scores apart into what each word adds.
+
+    Linear models: weight times distance from the mean of the training windows (naive Bayes: log-odds of the word times
+    its count). Forests: Shapley values of the share of votes along the paths of the trees (Lundberg et al., Nature
+    Machine Intelligence 2, 2020).
+
+    Parameters
+    ----------
+    bundle : Bundle
+    counts : ndarray of a number type, shape (n, 4**k)
+
+    Returns
+    -------
+    Contributions
+        They add up to `bundle.score_counts`.
+    """
+    X = rescale(bundle, counts) if bundle.rescaled else counts
+    model: Any = bundle.model
+    if bundle.model_name == "forest":
+        return _tree_contributions(model, X)
+    if bundle.model_name == "naive_bayes":
+        odds = model.feature_log_prob_[1] - model.feature_log_prob_[0]
+        prior = model.class_log_prior_[1] - model.class_log_prior_[0]
+        return Contributions(np.full(len(X), prior), X * odds)
+    scaler, classifier = model[0], model[-1]
+    values = scaler.transform(np.asarray(X, dtype=np.float64)) * classifier.coef_[0]
+    return Contributions(np.full(len(X), classifier.intercept_[0]), values)
+
+
+def _tree_contributions(forest: Any, X: np.ndarray) -> Contributions:
+    import shap
+
+    explainer = shap.TreeExplainer(forest, feature_perturbation="tree_path_dependent")
+    values = explainer.shap_values(np.asarray(X, dtype=np.float64), check_additivity=False)
+    return Contributions(np.full(len(X), explainer.expected_value[1]), values[..., 1])
+
+
+def _largest(
+    values: np.ndarray, words: np.ndarray, n: int
+) -> list[tuple[list[tuple[str, float]], list[tuple[str, float]]]]:
+    """The words that add most and those that take away most, of each row."""
+    n = min(n, values.shape[1])
+    sides = []
+    for signed in (values, -values):
+        columns = np.argpartition(-signed, n - 1, axis=1)[:, :n]
+        found = np.take_along_axis(signed, columns, axis=1)
+        order = np.argsort(-found, axis=1, kind="stable")
+        columns, found = (np.take_along_axis(part, order, axis=1) for part in (columns, found))
+        sign = 1 if signed is values else -1
+        sides.append([
+            [(str(word), float(sign * value)) for word, value in zip(words[row], row_values, strict=True) if value > 0]
+            for row, row_values in zip(columns, found, strict=True)
+        ])  # fmt: skip
+    return list(zip(*sides, strict=True))

@@ -1,0 +1,90 @@
+"""Predictions as text: a table, JSON or BED."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from neanderthal_nlp.bundle import Bundle
+from neanderthal_nlp.predict import DEPLETED, INTROGRESSED, TOO_SHORT
+from neanderthal_nlp.tracks import prediction_track
+
+_WORDS = ["speak_for", "speak_against"]
+
+
+class CallCounts(NamedTuple):
+    """How many stretches were scored, and called what."""
+
+    total: int
+    introgressed: int
+    depleted: int
+    too_short: int
+
+
+def write_predictions(batches: Iterable[pd.DataFrame], bundle: Bundle, handle: IO[str], *, form: str) -> CallCounts:
+    """Write predictions as they come; memory does not grow with their number.
+
+    Parameters
+    ----------
+    batches : iterable of DataFrame
+        Of `predict.predict`.
+    bundle : Bundle
+        That made them.
+    handle : text file
+    form : {"tsv", "json", "bed"}
+        `tsv`: the columns of `predict.predict`, an empty cell where there is no number. `json`: an object with what
+        is known of the `model` and a list of `stretches`. `bed`: nine columns without a header, by probability from
+        blue to vermilion; stretches without a probability are left out. A stretch whose place on the genome is not
+        known stands on its record.
+
+    Returns
+    -------
+    CallCounts
+    """
+    counts = dict.fromkeys((INTROGRESSED, DEPLETED, TOO_SHORT), 0)
+    if form == "json":
+        handle.write(f'{{"model": {json.dumps(_about(bundle))},\n"stretches": [')
+    separator = "\n"
+    for number, frame in enumerate(batches):
+        for call, n in frame["call"].value_counts().items():
+            counts[str(call)] += int(n)
+        if form == "json":
+            for row in frame.to_dict(orient="records"):
+                handle.write(separator + json.dumps(_as_json(row)))
+                separator = ",\n"
+        elif form == "bed":
+            prediction_track(frame).to_csv(handle, sep="\t", index=False, header=False, lineterminator="\n")
+        else:
+            table = frame.assign(**{column: frame[column].map(_join) for column in _WORDS})
+            table.to_csv(handle, sep="\t", index=False, header=number == 0, float_format="%.6g", lineterminator="\n")
+    if form == "json":
+        handle.write("\n]}\n")
+    return CallCounts(sum(counts.values()), *counts.values())
+
+
+def _about(bundle: Bundle) -> dict[str, Any]:
+    return {"name": bundle.name, "model": bundle.model_name, "protocol": bundle.protocol, "k": bundle.k,
+            "window_length": bundle.window_length, "threshold": bundle.threshold,
+            "calibrated": bundle.calibration is not None, "synthetic": bundle.synthetic}  # fmt: skip
+
+
+def _join(words: list[tuple[str, float]]) -> str:
+    return ", ".join(f"{word} {value:+.3g}" for word, value in words)
+
+
+def _as_json(row: dict[Any, Any]) -> dict[Any, Any]:
+    plain = {name: None if isinstance(value, float) and np.isnan(value) else value for name, value in row.items()}
+    return plain | {column: [{"word": word, "adds": value} for word, value in row[column]] for column in _WORDS}
+
+
+def read_batches(path: str | Path, *, rows: int = 1 << 16) -> Iterator[pd.DataFrame]:
+    """Read a table that `write_predictions` wrote, some rows at a time; the named words stay text."""
+    text = {"record": str, "chrom": str, "call": str, "seen": str, **dict.fromkeys(_WORDS, str)}
+    empty = {name: [""] for name in ("gc", "score", "probability", "low", "high")}
+    with pd.read_csv(path, sep="\t", dtype=text, keep_default_na=False, na_values=empty, chunksize=rows) as batches:
+        yield from batches

@@ -1,0 +1,205 @@
+"""Scores of stretches: how records are cut, what is said of them, and words that add up to the score."""
+
+import gzip
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from planted import K, draw_letters
+
+from neanderthal_nlp.bundle import score_counts
+from neanderthal_nlp.genome import open_genome
+from neanderthal_nlp.kmers import count_kmers, vocabulary
+from neanderthal_nlp.linear import fit_linear
+from neanderthal_nlp.predict import (
+    DEPLETED,
+    INTROGRESSED,
+    TOO_SHORT,
+    Stretch,
+    contributions,
+    cut_records,
+    cut_regions,
+    predict,
+    read_records,
+    slide,
+)
+
+
+def table(stretches, bundle, **options):
+    return pd.concat(predict(stretches, bundle, **options), ignore_index=True)
+
+
+@pytest.mark.parametrize("name", ["logistic_regression", "linear_svm", "naive_bayes", "forest"])
+def test_words_add_up_to_the_score(name, audited, as_published, planted):
+    _, windows, counts = planted
+    if name == "forest":
+        bundle, counts = as_published, counts[:20]
+    else:
+        model = fit_linear(name, counts, windows["label"].to_numpy(), seed=1)
+        bundle = audited._replace(model=model, model_name=name)
+    found = contributions(bundle, counts)
+    assert found.by_word.shape == counts.shape
+    np.testing.assert_allclose(found.base + found.by_word.sum(axis=1), score_counts(bundle, counts), atol=1e-6)
+    assert (np.abs(found.by_word).max(axis=0) > 0).any()
+
+
+def test_named_words_are_the_largest(audited, planted):
+    counts = planted[2][:40]
+    found = table([Stretch(str(i), 0, draw_letters(i % 2, rng=i)) for i in range(40)], audited, n_words=4)
+    counts = count_kmers([draw_letters(i % 2, rng=i) for i in range(40)], K)
+    values = contributions(audited, counts).by_word
+    for row, speak_for, speak_against in zip(values, found["speak_for"], found["speak_against"], strict=True):
+        by_word = dict(zip(vocabulary(K), row, strict=True))
+        assert [value for _, value in speak_for] == sorted(row[row > 0], reverse=True)[:4]
+        assert [value for _, value in speak_against] == sorted(row[row < 0])[:4]
+        assert all(by_word[word] == value for word, value in [*speak_for, *speak_against])
+    silent = table([Stretch("a", 0, draw_letters(1))], audited, n_words=0)
+    assert silent.loc[0, "speak_for"] == silent.loc[0, "speak_against"] == []
+
+
+def test_planted_difference_is_told(audited):
+    found = table([Stretch(str(i), 0, draw_letters(i % 2, rng=100 + i)) for i in range(200)], audited, n_words=0)
+    truth = np.arange(200) % 2
+    assert ((found["call"] == INTROGRESSED) == truth).mean() > 0.8
+    assert set(found["call"]) == {INTROGRESSED, DEPLETED}
+    sure = found["probability"].between(0.3, 0.7)
+    assert found["probability"].mean() == pytest.approx(0.5, abs=0.1)
+    assert ((found["low"] <= found["probability"]) & (found["probability"] <= found["high"])).all()
+    assert ((found["call"] == INTROGRESSED) == truth)[~sure].mean() > ((found["call"] == INTROGRESSED) == truth).mean()
+
+
+@given(st.integers(0, 1_500), st.sampled_from(["", "N", "R"]))
+def test_short_stretches_get_no_number(audited, n, letter):
+    sequence = draw_letters(1, n) + letter * 5 if n else "N" * 1_500
+    found = table([Stretch("a", 0, sequence)], audited)
+    told = n >= audited.min_length
+    assert (found.loc[0, "call"] == TOO_SHORT) == (not told)
+    assert found.loc[0, ["score", "probability", "low", "high"]].notna().all() == told
+    assert bool(found.loc[0, "speak_for"]) == told
+
+
+@pytest.mark.parametrize("name", ["audited", "as_published"])
+def test_case_and_batches_do_not_matter(name, request, monkeypatch):
+    bundle = request.getfixturevalue(name)
+    stretches = [Stretch(str(i), 0, draw_letters(i % 2, 1_000 + 10 * i, rng=i)) for i in range(25)]
+    whole = table(stretches, bundle, n_words=0)
+    monkeypatch.setattr("neanderthal_nlp.predict._BATCH", 7)
+    pieces = table([stretch._replace(sequence=stretch.sequence.lower()) for stretch in stretches], bundle, n_words=0)
+    pd.testing.assert_frame_equal(pieces, whole, rtol=1e-12)
+
+
+def test_places_are_held_against_what_was_trained_on(audited):
+    trained = audited.windows[audited.windows["side"] == "train"].iloc[0]
+    held_out = audited.chromosomes("test")[0]
+    stretches = [
+        Stretch("a", 0, draw_letters(1), trained["chrom"], trained["end"] - 1),
+        Stretch("b", 0, draw_letters(1), trained["chrom"], 10**8),
+        Stretch("c", 0, draw_letters(1), held_out, 0),
+        Stretch("d", 0, draw_letters(1)),
+    ]
+    found = table(stretches, audited, n_words=0)
+    assert list(found["seen"]) == ["trained on", "same chromosome", "held out", "unknown"]
+    assert list(found["chrom_start"]) == [trained["end"] - 1, 10**8, 0, -1]
+    assert found.loc[3, "chrom_end"] == -1
+
+
+FASTA = ">one chr\nACGT\nacgt\n>two\nNNNN\n"
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+@pytest.mark.parametrize("stream", [False, True], ids=["file", "stream"])
+def test_records_are_read_from_files_and_streams(tmp_path, pack, stream):
+    content = pack(FASTA.replace("\n", "\r\n").encode() if stream else FASTA.encode())
+    path = tmp_path / "with blank.fa"
+    path.write_bytes(content)
+    assert list(read_records(io.BytesIO(content) if stream else path)) == [("one", "ACGTacgt"), ("two", "NNNN")]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"ACGT\n", "not FASTA"),
+        (b"@one\nACGT\n", "not FASTA"),
+        (b">\nACGT\n", "record 1 (): found no name"),
+        (b">one\nAC\n>two\n>three\nA\n", "record 2 (two): found no letters"),
+        (b">one\n\xff\xfe\n", "not text"),
+        (gzip.compress(b">one\n" + b"ACGT" * 9999)[:-20], "truncated"),
+    ],
+)
+def test_what_is_not_fasta_is_refused(tmp_path, refused, content, said):
+    path = tmp_path / "records.fa"
+    path.write_bytes(content)
+    with refused(path, said):
+        list(read_records(path))
+    with refused("standard input", said):
+        list(read_records(io.BytesIO(content)))
+
+
+@pytest.mark.parametrize(
+    ("sequence", "said"),
+    [("ACGTE", "found 'E', expected DNA"), ("ACGU", "RNA"), ("acgu", "RNA"), ("MKVLAT*", "expected DNA"),
+     ("AC-GT", "found '-'"), ("ACGTÉ", "found 'É'")],
+)  # fmt: skip
+def test_other_alphabets_are_refused(sequence, said, refused):
+    with refused("some: letters 1 to", said):
+        list(cut_records([("some", sequence)], 100, min_length=3))
+
+
+@given(st.integers(1, 70), st.integers(1, 12), st.data())
+def test_records_are_covered(n, length, data):
+    min_length = data.draw(st.integers(1, length))
+    sequence = draw_letters(0, n)
+    found = list(cut_records([("record", sequence)], length, min_length=min_length))
+    covered = np.zeros(n, int)
+    for stretch in found:
+        assert sequence[stretch.start : stretch.start + len(stretch.sequence)] == stretch.sequence
+        assert len(stretch.sequence) <= length
+        assert len(stretch.sequence) >= min(min_length, n)
+        covered[stretch.start : stretch.start + len(stretch.sequence)] += 1
+    assert (covered >= 1).all()
+    assert len(found) == -(-n // length)
+    assert all(stretch.chrom == "" and stretch.position == -1 for stretch in found)
+
+
+@pytest.mark.parametrize(
+    ("name", "placed", "place"),
+    [
+        ("chr1:11-30", True, ("chr1", 10)),
+        ("chr1:1,011-1,030", True, ("chr1", 1_010)),
+        ("chr1:11-30", False, ("", -1)),
+        ("chr1:11-31", True, ("", -1)),  # another number of letters
+        ("chr1:0-19", True, ("", -1)),
+        ("read:11-30:x", True, ("", -1)),
+    ],
+)
+def test_names_may_tell_the_place(name, placed, place):
+    found = list(cut_records([(name, "ACGTACGTACGTACGTACGT")], 8, min_length=4, placed=placed))
+    assert (found[0].chrom, found[0].position) == place
+    assert [stretch.start for stretch in found] == [0, 8, 16]
+    assert found[2].position == (place[1] + 16 if place[0] else -1)
+
+
+def test_regions_are_cut_from_the_genome(planted, tmp_path):
+    path = planted[0]
+    regions = pd.DataFrame({"chrom": ["chr2", "chr1"], "start": [50, 0], "end": [150, 40]})
+    with open_genome(path, cache=tmp_path) as genome:
+        found = list(cut_regions(regions, genome, 60, min_length=50))
+        assert [(s.record, s.chrom, s.position, len(s.sequence)) for s in found] == [
+            ("chr2:51-150", "chr2", 50, 60), ("chr2:51-150", "chr2", 90, 60), ("chr1:1-40", "chr1", 0, 40),
+        ]  # fmt: skip
+        for stretch in found:
+            end = stretch.position + len(stretch.sequence)
+            assert stretch.sequence == genome.fetch(stretch.chrom, stretch.position, end)
+
+
+@given(st.integers(0, 300), st.integers(1, 300), st.integers(1, 50), st.integers(1, 60), st.integers(1, 100))
+def test_windows_slide_over_regions(planted, tmp_path_factory, start, size, length, step, piece):
+    regions = pd.DataFrame({"chrom": ["chr3"], "start": [start], "end": [start + size]})
+    with open_genome(planted[0], cache=tmp_path_factory.getbasetemp() / "cache") as genome:
+        found = [(s.position, s.sequence) for s in slide(regions, genome, length, step=step, piece=piece)]
+        expected = [(at, genome.fetch("chr3", at, min(at + length, start + size)))
+                    for at in range(start, start + size, step) if at + length <= start + size or at == start]  # fmt: skip
+    assert found == expected

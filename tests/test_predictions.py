@@ -1,0 +1,195 @@
+"""Predictions as text, and the commands that write them."""
+
+import gzip
+import io
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pyBigWig
+import pytest
+from planted import LENGTH, draw_letters
+
+from neanderthal_nlp import cli
+from neanderthal_nlp.bundle import write_bundle
+from neanderthal_nlp.errors import InputError
+from neanderthal_nlp.files import read_table
+from neanderthal_nlp.genome import open_genome
+from neanderthal_nlp.predict import Stretch, predict
+from neanderthal_nlp.predictions import CallCounts, read_batches, write_predictions
+
+STRETCHES = [
+    Stretch("chr1:1-2000", 0, draw_letters(1), "chr1", 0),
+    Stretch("a", 0, draw_letters(0)),
+    Stretch("a", LENGTH, draw_letters(0, 300)),
+]
+
+
+@pytest.fixture
+def frame(audited):
+    return pd.concat(predict(STRETCHES, audited), ignore_index=True)
+
+
+def written(frame, audited, form, pieces=2):
+    handle = io.StringIO()
+    counts = write_predictions((frame.iloc[i::pieces] for i in range(pieces)), audited, handle, form=form)
+    assert counts == CallCounts(3, 1, 1, 1)
+    return handle.getvalue()
+
+
+def test_table_has_a_row_a_stretch(frame, audited):
+    found = pd.read_csv(io.StringIO(written(frame, audited, "tsv", 1)), sep="\t", keep_default_na=False)
+    assert list(found.columns) == list(frame.columns)
+    assert list(found["call"]) == ["introgressed", "depleted", "too short to say"]
+    assert found.loc[2, ["score", "probability", "low", "high", "speak_for"]].tolist() == [""] * 5
+    assert float(found.loc[0, "probability"]) == pytest.approx(frame.loc[0, "probability"], rel=1e-5)
+    word, value = frame.loc[0, "speak_for"][0]
+    assert found.loc[0, "speak_for"].startswith(f"{word} {value:+.3g}, ")
+
+
+def test_table_is_read_back_in_pieces(frame, audited, tmp_path):
+    (tmp_path / "t.tsv").write_text(written(frame, audited, "tsv", 1))
+    batches = list(read_batches(tmp_path / "t.tsv", rows=2))
+    assert [len(batch) for batch in batches] == [2, 1]
+    again = pd.concat(batches, ignore_index=True)
+    words = ["speak_for", "speak_against"]
+    pd.testing.assert_frame_equal(again.drop(columns=words), frame.drop(columns=words), rtol=1e-5, check_dtype=False)
+
+
+def test_json_holds_the_model_and_words_that_can_be_summed(frame, audited):
+    found = json.loads(written(frame, audited, "json"))
+    assert found["model"] == {
+        "name": "audited", "model": "logistic_regression", "protocol": "chromosome", "k": 3, "window_length": LENGTH,
+        "threshold": 0.5, "calibrated": True, "synthetic": True,
+    }  # fmt: skip
+    assert [row["call"] for row in found["stretches"]] == ["introgressed", "too short to say", "depleted"]
+    assert found["stretches"][1]["probability"] is None
+    first = found["stretches"][0]
+    assert first["speak_for"] == [{"word": word, "adds": value} for word, value in frame.loc[0, "speak_for"]]
+    assert first["low"] < first["probability"] < first["high"]
+
+
+def test_bed_holds_what_has_a_probability(frame, audited):
+    rows = [line.split("\t") for line in written(frame, audited, "bed", 1).splitlines()]
+    assert [row[:3] for row in rows] == [["chr1", "0", "2000"], ["a", "0", "2000"]]
+    assert [row[4] for row in rows] == [str(round(1000 * p)) for p in frame["probability"].head(2)]
+
+
+def test_no_stretch_is_a_table_without_rows(audited):
+    for form, text in (("tsv", ""), ("bed", "")):
+        handle = io.StringIO()
+        assert write_predictions([], audited, handle, form=form).total == 0
+        assert handle.getvalue() == text
+    handle = io.StringIO()
+    write_predictions([], audited, handle, form="json")
+    assert json.loads(handle.getvalue())["stretches"] == []
+
+
+@pytest.fixture(scope="module")
+def run(audited, as_published, tmp_path_factory):
+    """Folder of a run that has nothing but its bundles."""
+    folder = tmp_path_factory.mktemp("run")
+    for bundle in (audited, as_published):
+        write_bundle(bundle, folder / "models/bundles" / bundle.name)
+    return folder
+
+
+def call(*words):
+    cli.app([str(word) for word in words], standalone_mode=False)
+
+
+def test_predict_reads_files_and_writes_one(run, tmp_path, capsys):
+    (tmp_path / "one.fa").write_text(">one\n" + draw_letters(1) + "\n>two\n" + draw_letters(0, 3 * LENGTH) + "\n")
+    (tmp_path / "two.fa.gz").write_bytes(gzip.compress(b">three\n" + draw_letters(0, 10).encode()))
+    call("predict", tmp_path / "one.fa", tmp_path / "two.fa.gz", "--directory", run, "--output", tmp_path / "t.tsv")
+    found = read_table(tmp_path / "t.tsv")
+    assert found["record"].tolist() == ["one", "two", "two", "two", "three"]
+    assert found["start"].tolist() == [0, 0, LENGTH, 2 * LENGTH, 0]
+    assert found["call"].iloc[-1] == "too short to say"
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "5 stretches" in told.err
+    assert "made-up genome" in told.err
+    call("predict", tmp_path / "one.fa", "--directory", run, "--model", "as_published", "--words", "0")
+    published = pd.read_csv(io.StringIO(capsys.readouterr().out), sep="\t")
+    assert published["low"].isna().all()
+    assert (published["score"] == published["probability"]).all()
+
+
+def test_predict_reads_standard_input(run):
+    words = [sys.executable, "-P", "-m", "neanderthal_nlp.cli", "predict", "-", "--directory", run, "--format", "json"]
+    done = subprocess.run(words, input=b">one\n" + draw_letters(1).encode(), capture_output=True, check=True)
+    assert [row["record"] for row in json.loads(done.stdout)["stretches"]] == ["one"]
+    bad = subprocess.run(words, input=b"MKV", capture_output=True)
+    assert bad.returncode == 2
+    assert bad.stderr.decode().splitlines()[-1].startswith("predict: error: standard input: not FASTA")
+
+
+def test_predict_cuts_regions(run, planted, tmp_path):
+    (tmp_path / "r.bed").write_text("2\t0\t4000\nchr1\t100\t2100\n")
+    call("predict", "--genome", planted.genome, "--regions", tmp_path / "r.bed", "--directory", run, "--output",
+         tmp_path / "t.tsv", "--cache", tmp_path)  # fmt: skip
+    found = read_table(tmp_path / "t.tsv")
+    assert found[["chrom", "chrom_start", "chrom_end"]].to_numpy().tolist() == [
+        ["chr2", 0, 2000], ["chr2", 2000, 4000], ["chr1", 100, 2100]]  # fmt: skip
+    assert (found["seen"] != "unknown").all()
+
+
+def test_bad_calls_leave_nothing_behind(run, planted, tmp_path):
+    (tmp_path / "protein.fa").write_text(">a\n" + draw_letters(1) + "\n>b\nMKVLAT\n")
+    out = tmp_path / "out" / "t.tsv"
+    for words, said in (
+        ([tmp_path / "protein.fa"], "b: letters 1 to 6: found 'L'"),
+        ([], "expected FASTA files"),
+        ([tmp_path / "protein.fa", "--genome", planted.genome], "expected FASTA files"),
+        (["--genome", planted.genome], "expected FASTA files"),
+        ([tmp_path / "protein.fa", "--bundle", tmp_path], "not a model bundle"),
+        ([tmp_path / "absent.fa"], "absent.fa"),
+    ):
+        with pytest.raises(InputError, match=said):
+            call("predict", *words, "--directory", run, "--output", out)
+        assert not out.exists()
+        assert not list(out.parent.glob("*")) if out.parent.exists() else True
+
+
+def test_scan_writes_tracks_that_agree(run, planted, tmp_path, audited):
+    out, step = tmp_path / "scan", LENGTH // 2
+    (tmp_path / "genes.tsv").write_text("Gene_Symbol\tchrom\tstart\tend\tProb_1\nABC1\tchr2\t5\t900\t0.7\n")
+    call("scan", "--genome", planted.genome, "--output", out, "--directory", run, "--step", step, "--genes",
+         tmp_path / "genes.tsv", "--cache", tmp_path)  # fmt: skip
+    table = read_table(out / "scan.tsv")
+    with open_genome(planted.genome, cache=tmp_path) as genome:
+        sizes = genome.chromsizes
+    assert len(table) == sum((size - LENGTH) // step + 1 for size in sizes.values())
+    assert len((out / "scan.bed").read_text().splitlines()) == len(table) + 1
+    assert (out / "genes.bed").read_text().splitlines()[1].startswith("chr2\t5\t900\tABC1\t700\t")
+    assert len((out / "training.bed").read_text().splitlines()) == len(audited.windows) + 1
+    spans = [line.split("\t") for line in (out / "scan.bedgraph").read_text().splitlines()[1:]]
+    with pyBigWig.open(str(out / "scan.bw")) as track:
+        assert track.chroms() == sizes
+        for chrom, start, _, value in spans[:50]:
+            assert track.values(chrom, int(start), int(start) + 1)[0] == pytest.approx(float(value), abs=1e-4)
+    at = {(row.chrom, row.chrom_start): row.probability for row in table.itertuples()}
+    middle = [(chrom, (int(start) + int(end)) // 2 - LENGTH // 2, float(value)) for chrom, start, end, value in spans]
+    inner = [(at[chrom, start], value) for chrom, start, value in middle if (chrom, start) in at]
+    assert len(inner) > 0.9 * len(spans)
+    np.testing.assert_allclose(*zip(*inner, strict=True), atol=1e-4)
+
+
+def test_scan_of_regions_keeps_the_order_of_the_genome(run, planted, tmp_path):
+    (tmp_path / "r.bed").write_text("chr3\t0\t6000\nchr1\t2000\t9000\nchr1\t0\t3000\nchr2\t0\t500\n")
+    call("scan", "--genome", planted.genome, "--output", tmp_path / "scan", "--directory", run, "--regions",
+         tmp_path / "r.bed", "--step", LENGTH, "--cache", tmp_path)  # fmt: skip
+    found = read_table(tmp_path / "scan/scan.tsv")
+    assert found[["chrom", "chrom_start"]].to_numpy().tolist() == [
+        *(["chr1", start] for start in (0, 2000, 4000, 6000)), ["chr2", 0],
+        *(["chr3", start] for start in (0, 2000, 4000)),
+    ]  # fmt: skip
+    assert found["call"].tolist().count("too short to say") == 1
+    assert not (tmp_path / "scan/genes.bed").exists()
+    (tmp_path / "r.bed").write_text("chr3\t0\t99999999\n")
+    with pytest.raises(InputError, match="chr3"):
+        call("scan", "--genome", planted.genome, "--output", tmp_path / "b", "--directory", run, "--regions",
+             tmp_path / "r.bed", "--cache", tmp_path)  # fmt: skip
