@@ -52,7 +52,7 @@ def race(benchmark) -> Callable[..., Race]:
     arguments. `seconds` takes the time of a call from what it returned, where a part of it is what counts. `work` and
     `reference_work` are the units (windows, bases, draws) that each does, so that a slow reference may do a part.
     `at_least` is the bar of the ratio, `note` names the reference in the table. Without a reference, seconds are
-    recorded.
+    recorded; their bar is `at_most`.
     """
 
     def run(
@@ -64,6 +64,7 @@ def race(benchmark) -> Callable[..., Race]:
         reference_work: float = 1,
         rounds: int = 3,
         at_least: float | None = None,
+        at_most: float | None = None,
         seconds: Callable[[Any], float] | None = None,
         note: str = "",
     ) -> Race:
@@ -88,7 +89,7 @@ def race(benchmark) -> Callable[..., Race]:
             if reference is not None
             else []
         )
-        benchmark.extra_info.update(table.race_record(name, note, ours_seconds, ratios, at_least))
+        benchmark.extra_info.update(table.race_record(name, note, ours_seconds, ratios, at_least, at_most))
         return Race(result, returned[0] if returned else None)
 
     return run

@@ -43,14 +43,19 @@ def speed_ratios(
 
 
 def race_record(
-    name: str, note: str, seconds: Sequence[float], ratios: Sequence[float], at_least: float | None
+    name: str,
+    note: str,
+    seconds: Sequence[float],
+    ratios: Sequence[float],
+    at_least: float | None,
+    at_most: float | None = None,
 ) -> dict[str, Any]:
-    """What the JSON says of a race; without a reference, `ratios` is empty and the seconds are the result."""
+    """What the JSON says of a race; without a reference, `ratios` is empty and the seconds, at most so many, count."""
     measured = {"seconds": list(seconds), "median_seconds": float(np.median(seconds))}
     if ratios:
         measured |= {"ratios": list(ratios), "median": float(np.median(ratios)), "low": min(ratios),
                      "high": max(ratios)}  # fmt: skip
-    return {"kind": "race", "name": name, "reference": note, "at_least": at_least, **measured}
+    return {"kind": "race", "name": name, "reference": note, "at_least": at_least, "at_most": at_most, **measured}
 
 
 def memory_record(name: str, note: str, mebibytes: float, below: float | None) -> dict[str, Any]:
@@ -70,7 +75,8 @@ def format_row(record: Mapping[str, Any]) -> tuple[str, str, str, str]:
         span = f"{_times(record['low'])} to {_times(record['high'])}, {_rounds(record['ratios'])}"
         measured, wanted = f"{_times(record['median'])} ({span})", "" if bar is None else f"{bar:,g}x"
     else:
-        missed, wanted = False, ""
+        bar = record.get("at_most")
+        missed, wanted = bar is not None and record["median_seconds"] > bar, "" if bar is None else f"{bar:,g} s"
         measured = f"{record['median_seconds']:,.3g} s ({_rounds(record['seconds'])})"
     return record["name"], record["reference"], wanted, measured + (" **not reached**" if missed else "")
 

@@ -54,6 +54,7 @@ def results():
         table.race_record("counts", "the loop", [1.0, 1.0, 1.0], [250.0, 200.0, 312.4], 200),
         table.race_record("draws", "a tool", [1.0], [0.87], 1),
         table.race_record("many draws", "", [12.0, 14.0, 13.0], [], None),
+        table.race_record("a gigabase", "", [40.0], [], None, 30),
         table.memory_record("command", "peak memory", 279.4, 1024),
         table.memory_record("other | command", "peak memory", 1024.0, 1024),
     ]
@@ -71,6 +72,7 @@ def test_table_says_what_the_json_says(results):
         "| counts | the loop | 200x | 250x (200x to 312x, 3 rounds) |",
         "| draws | a tool | 1x | 0.87x (0.87x to 0.87x, 1 round) **not reached** |",
         "| many draws |  |  | 13 s (3 rounds) |",
+        "| a gigabase |  | 30 s | 40 s (1 round) **not reached** |",
         "| command | peak memory | below 1,024 MiB | 279 MiB |",
         "| other \\| command | peak memory | below 1,024 MiB | 1,024 MiB **not reached** |",
         "",
@@ -90,7 +92,7 @@ def test_benchmarks_that_were_run_again_take_their_own_place(results):
     named = [bench | {"fullname": str(i)} for i, bench in enumerate(results["benchmarks"])]
     again = [{"fullname": name, "extra_info": table.race_record(name, "", [1.0], [2.0], 1)} for name in ("1", "new")]
     found = table.renew(results | {"benchmarks": named}, results | {"benchmarks": again, "skipped": []})
-    assert [bench["fullname"] for bench in found["benchmarks"]] == ["0", "1", "2", "3", "4", "new"]
+    assert [bench["fullname"] for bench in found["benchmarks"]] == ["0", "1", "2", "3", "4", "5", "new"]
     assert [bench["extra_info"]["name"] for bench in found["benchmarks"]][:3] == ["counts", "1", "many draws"]
     assert found["skipped"] == []
 
