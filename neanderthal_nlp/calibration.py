@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 
 from neanderthal_nlp.errors import InputError
@@ -123,7 +123,9 @@ def _fit_curve(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> t
     return slope, float(fitted.intercept_[0]) - slope * centre
 
 
-def calibrate(calibration: Calibration, scores: np.ndarray, lengths: np.ndarray) -> Probabilities:
+def calibrate(
+    calibration: Calibration, scores: np.ndarray, lengths: np.ndarray, *, prior: float = 0.5
+) -> Probabilities:
     """Turn scores into probabilities.
 
     Between two measured lengths the curve's slope and intercept are interpolated on the logarithm of the length;
@@ -135,18 +137,20 @@ def calibrate(calibration: Calibration, scores: np.ndarray, lengths: np.ndarray)
     scores : ndarray of float64, shape (n,)
     lengths : ndarray of number, shape (n,)
         Length of each stretch, nt.
+    prior : float
+        Share of introgressed stretches among those that are asked about, between 0 and 1. It is a half in the
+        calibration.
 
     Returns
     -------
     Probabilities
-        Among stretches half of which are introgressed, as in the calibration.
     """
     place = np.interp(np.log(lengths), np.log(calibration.lengths), np.arange(len(calibration.lengths)))
     before = np.minimum(place.astype(np.int64), max(len(calibration.lengths) - 2, 0))
     after = np.minimum(before + 1, len(calibration.lengths) - 1)
     share = place - before
     probability, low, high = np.empty((3, len(scores)))
-    tail = (1 - CONFIDENCE) / 2
+    tail, shift = (1 - CONFIDENCE) / 2, logit(prior)
     step = 1 << 14  # rows of the resamples at once: constant memory
     for start in range(0, len(scores), step):
         rows = slice(start, start + step)
@@ -155,7 +159,7 @@ def calibrate(calibration: Calibration, scores: np.ndarray, lengths: np.ndarray)
             values[before[rows]] * (1 - part) + values[after[rows]] * part
             for values in (calibration.slopes, calibration.intercepts)
         )
-        odds = slope * scores[rows, None] + intercept
+        odds = slope * scores[rows, None] + intercept + shift
         probability[rows] = expit(odds[:, 0])
         low[rows], high[rows] = expit(np.quantile(odds, [tail, 1 - tail], axis=1))
     return Probabilities(probability, low, high)

@@ -165,7 +165,9 @@ def check_alphabet(sequence: str, *, source: str) -> None:
         raise InputError(f"{source}: found {foreign[0]!r}, expected {hint}")
 
 
-def predict(stretches: Iterable[Stretch], bundle: Bundle, *, n_words: int = N_WORDS) -> Iterator[pd.DataFrame]:
+def predict(
+    stretches: Iterable[Stretch], bundle: Bundle, *, n_words: int = N_WORDS, prior: float = 0.5
+) -> Iterator[pd.DataFrame]:
     """Score stretches, a thousand at a time.
 
     Parameters
@@ -174,6 +176,8 @@ def predict(stretches: Iterable[Stretch], bundle: Bundle, *, n_words: int = N_WO
     bundle : Bundle
     n_words : int
         Words to name for each side. For a forest each stretch takes seconds (tree SHAP); 0 leaves them out.
+    prior : float
+        Share of introgressed stretches among those that are asked about; see `calibration.calibrate`.
 
     Yields
     ------
@@ -184,15 +188,25 @@ def predict(stretches: Iterable[Stretch], bundle: Bundle, *, n_words: int = N_WO
         "depleted", "too short to say"), `seen` (against the windows that the model was trained on: "trained on" where
         it overlaps one, "same chromosome", "held out", "unknown"), `speak_for` and `speak_against` (lists of
         (word, contribution), the largest first).
+
+    Raises
+    ------
+    InputError
+        The prior is no share, or another than a half for a model that is not calibrated.
     """
+    if not 0 < prior < 1 or (bundle.calibration is None and prior != 0.5):
+        expected = "0.5: this model is not calibrated" if bundle.calibration is None else "a share between 0 and 1"
+        raise InputError(f"prior: found {prior:g}, expected {expected}")
     seen = _Seen(bundle)
     words = np.array(vocabulary(bundle.k))
     remaining = iter(stretches)
     while batch := list(islice(remaining, _BATCH)):
-        yield _predict_batch(batch, bundle, seen, words, n_words)
+        yield _predict_batch(batch, bundle, seen, words, n_words, prior)
 
 
-def _predict_batch(batch: list[Stretch], bundle: Bundle, seen: _Seen, words: np.ndarray, n_words: int) -> pd.DataFrame:
+def _predict_batch(
+    batch: list[Stretch], bundle: Bundle, seen: _Seen, words: np.ndarray, n_words: int, prior: float
+) -> pd.DataFrame:
     counts = count_kmers((stretch.sequence for stretch in batch), bundle.k)
     lengths = np.array([len(stretch.sequence) for stretch in batch])
     positions = np.array([stretch.position for stretch in batch])
@@ -203,7 +217,7 @@ def _predict_batch(batch: list[Stretch], bundle: Bundle, seen: _Seen, words: np.
     if bundle.calibration is None:
         probability, low, high = score, np.full(len(score), np.nan), np.full(len(score), np.nan)
     else:
-        probability, low, high = calibrate(bundle.calibration, score, np.maximum(n_counted, 1))
+        probability, low, high = calibrate(bundle.calibration, score, np.maximum(n_counted, 1), prior=prior)
     frame = pd.DataFrame(
         {
             "record": [stretch.record for stretch in batch],

@@ -65,6 +65,13 @@ def test_lengths_between_lie_between(fitted, length, score):
         assert here.probability[0] == pytest.approx(ends[1].probability[0])
 
 
+@given(st.floats(0.001, 0.999), st.floats(-5, 10))
+def test_a_prior_multiplies_the_odds(fitted, prior, score):
+    half, other = (calibrate(fitted, np.array([score]), np.array([5_000]), prior=share) for share in (0.5, prior))
+    for before, after in zip(half, other, strict=True):
+        assert after[0] / (1 - after[0]) == pytest.approx(before[0] / (1 - before[0]) * prior / (1 - prior), rel=1e-6)
+
+
 def test_many_scores_are_calibrated_as_one(fitted):
     scores = np.linspace(-3, 9, 40_000)
     lengths = np.geomspace(500, 20_000, 40_000)

@@ -91,6 +91,15 @@ def test_case_and_batches_do_not_matter(name, request, monkeypatch):
     pd.testing.assert_frame_equal(pieces, whole, rtol=1e-12)
 
 
+def test_a_prior_is_for_calibrated_models_only(audited, as_published, refused):
+    stretches = [Stretch("a", 0, draw_letters(1)), Stretch("b", 0, draw_letters(1, rng=2))]
+    half, rare = (table(stretches, audited, prior=prior)["probability"] for prior in (0.5, 0.02))
+    assert (rare < half).all()
+    for bundle, prior, said in ((as_published, 0.02, "not calibrated"), (audited, 0.0, "between 0 and 1")):
+        with refused("prior", said):
+            table(stretches, bundle, prior=prior)
+
+
 def test_places_are_held_against_what_was_trained_on(audited):
     trained = audited.windows[audited.windows["side"] == "train"].iloc[0]
     held_out = audited.chromosomes("test")[0]
@@ -200,6 +209,7 @@ def test_windows_slide_over_regions(planted, tmp_path_factory, start, size, leng
     regions = pd.DataFrame({"chrom": ["chr3"], "start": [start], "end": [start + size]})
     with open_genome(planted[0], cache=tmp_path_factory.getbasetemp() / "cache") as genome:
         found = [(s.position, s.sequence) for s in slide(regions, genome, length, step=step, piece=piece)]
-        expected = [(at, genome.fetch("chr3", at, min(at + length, start + size)))
-                    for at in range(start, start + size, step) if at + length <= start + size or at == start]  # fmt: skip
+        end = start + size
+        places = [at for at in range(start, end, step) if at + length <= end or at == start]
+        expected = [(at, genome.fetch("chr3", at, min(at + length, end))) for at in places]
     assert found == expected

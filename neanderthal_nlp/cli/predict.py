@@ -44,6 +44,9 @@ class Form(StrEnum):
 
 BundleFolder = Annotated[Path | None, typer.Option(help="Model bundle (default: that of the run, by --model).")]
 Run = Annotated[Path, typer.Option(help="Folder of the run whose bundle is used.")]
+Prior = Annotated[
+    float, typer.Option(help="Share of introgressed stretches among those that are asked about (a half in training).")
+]
 Which = Annotated[Model, typer.Option(help="audited: calibrated on chromosomes that it has not seen; as_published: "
                                       "the article's forest, its votes taken for probabilities.")]  # fmt: skip
 
@@ -126,6 +129,7 @@ def predict(
     words: Annotated[
         int, typer.Option(min=0, help="Words named for and against; a forest takes seconds a stretch for them.")
     ] = 3,
+    prior: Prior = 0.5,
     unplaced: Annotated[
         bool, typer.Option("--unplaced", help="Names like chr1:1-9 are no places on the genome.")
     ] = False,
@@ -152,7 +156,9 @@ def predict(
             frame = match_naming(read_bed(regions), letters.chromsizes)
             stretches = scoring.cut_regions(frame, letters, chosen.window_length, min_length=chosen.min_length)
         with _writing(output) as handle:
-            n = write_predictions(scoring.predict(stretches, chosen, n_words=words), chosen, handle, form=form.value)
+            n = write_predictions(
+                scoring.predict(stretches, chosen, n_words=words, prior=prior), chosen, handle, form=form.value
+            )
     _tell("predict", n, chosen)
 
 
@@ -169,6 +175,7 @@ def scan(
     step: Annotated[
         int | None, typer.Option(min=1, help="Nucleotides from window to window (default: a quarter of a window).")
     ] = None,
+    prior: Prior = 0.5,
     genes: Annotated[
         Path | None, typer.Option(help="Table of predicted genes to make a track of (default: the run's, if any).")
     ] = None,
@@ -188,7 +195,9 @@ def scan(
         windows = scoring.slide(_places(regions, sizes), letters, chosen.window_length,
                                 step=step or max(chosen.window_length // 4, 1))  # fmt: skip
         with _writing(table) as handle:
-            n = predictions.write_predictions(scoring.predict(windows, chosen, n_words=0), chosen, handle, form="tsv")
+            n = predictions.write_predictions(
+                scoring.predict(windows, chosen, n_words=0, prior=prior), chosen, handle, form="tsv"
+            )
     written = [table, output / "scan.bedgraph", output / "scan.bw", output / "scan.bed", output / "training.bed"]
     label = f"{chosen.name}: probability of Neanderthal ancestry"
     tracks.write_bedgraph(predictions.read_batches(table), written[1], description=label)
