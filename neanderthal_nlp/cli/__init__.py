@@ -19,7 +19,7 @@ from pathlib import Path
 
 import typer
 
-from neanderthal_nlp.cli import article, audit, deviations, fetch, ladder, predict
+from neanderthal_nlp.cli import article, audit, deviations, fetch, haplotypes, ladder, predict
 from neanderthal_nlp.cli.stage import say
 from neanderthal_nlp.errors import InputError
 
@@ -39,6 +39,7 @@ audit.app.add_typer(ladder.app)
 audit.app.add_typer(deviations.app)
 app.add_typer(audit.app, name="audit", help="What the numbers mean.")
 app.command()(audit.null_genome)
+app.command()(haplotypes.haplotypes)
 
 
 def _end_with_the_run() -> None:

@@ -1,0 +1,97 @@
+"""The two copies of a person's genome as FASTA, from a phased VCF."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import pandas as pd
+import typer
+
+from neanderthal_nlp.cli.stage import Cache, GenomeFile, say
+from neanderthal_nlp.errors import InputError
+from neanderthal_nlp.files import provenance, replacing, write_json
+
+if TYPE_CHECKING:
+    from neanderthal_nlp.haplotypes import HaplotypeGenome
+
+_REGION = re.compile(r"(?P<chrom>[^\s:]+):(?P<start>[0-9,]+)-(?P<end>[0-9,]+)")
+
+
+def haplotypes(
+    genome: GenomeFile,
+    vcf: Annotated[Path, typer.Option(help="Phased variants: VCF (bgzip) or BCF, with its index beside it.")],
+    output: Annotated[Path, typer.Option(help="Folder to write to: SAMPLE.1.fa, SAMPLE.2.fa and SAMPLE.json.")],
+    sample: Annotated[str | None, typer.Option(help="Sample of the VCF; not needed where it has one.")] = None,
+    region: Annotated[
+        str | None,
+        typer.Option(help="chr1:10001-20000 (1-based, the end included) or a BED file (default: every chromosome on "
+                     "which the VCF has records).")
+    ] = None,
+    allow_unphased: Annotated[
+        bool, typer.Option("--allow-unphased", help="Take alleles of unphased heterozygotes in their written order.")
+    ] = False,
+    cache: Cache = None,
+) -> None:  # fmt: skip
+    """Write the two haplotypes of a sample, to be scored as any FASTA."""
+    from neanderthal_nlp.genome import open_genome
+    from neanderthal_nlp.haplotypes import HaplotypeGenome, write_records
+
+    start = time.perf_counter()
+    with ExitStack() as stack:
+        letters = stack.enter_context(open_genome(genome, cache=cache))
+        copies = [
+            stack.enter_context(HaplotypeGenome(letters, vcf, sample=sample, copy=copy, allow_unphased=allow_unphased))
+            for copy in (1, 2)
+        ]
+        regions = _regions(region, copies[0])
+        name = copies[0].sample
+        stem = re.sub(r"[^\w.+-]", "_", name)
+        parts = [stack.enter_context(replacing(output / f"{stem}.{copy.copy}.fa")) for copy in copies]
+        counts = {}
+        for copy, part in zip(copies, parts, strict=True):
+            with part.open("w", encoding="ascii") as handle:
+                counts[copy.copy] = write_records(regions, copy, handle)
+            say("haplotypes", f"{name}, copy {copy.copy}: {_describe(counts[copy.copy])}")
+        settings = {"sample": name, "region": region, "allow_unphased": allow_unphased}
+        record = provenance({"genome": genome, "vcf": vcf}, settings, time.perf_counter() - start)
+        write_json({"counts": counts, **record}, output / f"{stem}.json")
+    say("haplotypes", f"{len(regions):,} stretches, {(regions['end'] - regions['start']).sum():,} nt of the reference, "
+        f"in {', '.join(str(output / f'{stem}.{copy}.fa') for copy in counts)}")  # fmt: skip
+
+
+def _regions(region: str | None, haplotype: HaplotypeGenome) -> pd.DataFrame:
+    """Stretches that the user asked for; whole chromosomes by default."""
+    from neanderthal_nlp.intervals import check_regions, match_naming, read_bed
+
+    sizes = haplotype.chromsizes
+    if region is None:
+        chroms = haplotype.chromosomes()
+        if len(chroms) < len(sizes):
+            say("haplotypes", f"left out: {len(sizes) - len(chroms):,} of the genome's {len(sizes):,} chromosomes, "
+                "on which the VCF has no records")  # fmt: skip
+        return pd.DataFrame({"chrom": chroms, "start": 0, "end": [sizes[chrom] for chrom in chroms]})
+    if (place := _REGION.fullmatch(region)) is not None:
+        first, last = (int(place[group].replace(",", "") or 0) for group in ("start", "end"))
+        if not 1 <= first <= last:
+            raise InputError(f"--region: found {region}, expected a start of at least 1 and an end not before it")
+        frame = pd.DataFrame({"chrom": [place["chrom"]], "start": [first - 1], "end": [last]})
+    elif Path(region).exists():
+        frame = read_bed(region)
+    else:
+        raise InputError(f"--region: found {region}, expected chrom:start-end, such as chr1:10001-20000, or a BED file")
+    frame = match_naming(frame, sizes)
+    check_regions(frame, sizes, source=region)
+    return frame
+
+
+def _describe(counts: Counter[str]) -> str:
+    from neanderthal_nlp.variants import APPLIED, SKIPPED, UNPHASED
+
+    skipped = ", ".join(f"{counts[reason]:,} {reason}" for reason in SKIPPED if counts[reason])
+    taken = f"; {counts[UNPHASED]:,} {UNPHASED} in their written order" if counts[UNPHASED] else ""
+    return f"{', '.join(f'{counts[kind]:,} {kind}' for kind in APPLIED)} (left out: {skipped or 'none'}){taken}"

@@ -1,0 +1,119 @@
+"""What a VCF says of one sample: which allele each copy has, and what that does to the reference."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+import pysam
+
+from neanderthal_nlp.errors import InputError
+from neanderthal_nlp.files import is_gzip
+from neanderthal_nlp.intervals import match_naming
+
+SNV, MNV, INDEL = "SNVs", "MNVs", "indels"
+APPLIED = (SNV, MNV, INDEL)
+"""Kinds of records that are written in; an indel is any allele of another length than the reference's."""
+OVERLAPPING, MISSING, HAPLOID = "overlapping another record", "missing genotype", "haploid genotype"
+DELETED, SYMBOLIC, BEFORE = "allele *", "symbolic allele", "starting before the stretch"
+SKIPPED = (OVERLAPPING, MISSING, HAPLOID, DELETED, SYMBOLIC, BEFORE)
+"""Reasons for which a record leaves the reference's letters."""
+UNPHASED = "unphased heterozygotes"
+
+_BLOCKS = ("<*>", "<NON_REF>")  # of gVCF: evidence for the reference
+
+
+class Call(NamedTuple):
+    """An allele that differs from the reference: `length` letters from `start` become `alt` (None: they stay)."""
+
+    start: int
+    ref: str
+    alt: str | None
+    length: int
+
+    def is_anchored(self) -> bool:
+        """Whether the first letter only tells where an indel is, and stays as it is."""
+        return self.alt is not None and len(self.alt) != self.length and self.alt[0].upper() == self.ref[0].upper()
+
+    def is_anchored_indel(self) -> bool:
+        """Whether letters are inserted or deleted after the first and nothing else is changed."""
+        if not self.is_anchored():
+            return False
+        short, long = sorted((self.ref.upper(), str(self.alt).upper()), key=len)
+        return any(long.startswith(short[:n]) and long.endswith(short[n:]) for n in range(1, len(short) + 1))
+
+    def kind(self) -> str:
+        """One of `APPLIED`."""
+        if len(str(self.alt)) != self.length:
+            return INDEL
+        return SNV if self.length == 1 else MNV
+
+
+def pick_allele(alleles: tuple[int | None, ...], copy: int) -> tuple[str, int]:
+    """Reason for which a genotype gives no allele of a copy, or "" and the allele's number."""
+    if not alleles or alleles[min(copy, len(alleles)) - 1] is None:
+        return MISSING, 0
+    if copy > len(alleles):
+        return (HAPLOID if alleles[0] else ""), 0
+    return "", alleles[copy - 1] or 0
+
+
+def read_call(record: Any, allele: int) -> Call | str:
+    """What an allele does to the reference, or the reason for which it is left out."""
+    alt = record.alts[allele - 1]
+    if alt == "*":
+        return DELETED
+    if alt.upper() in _BLOCKS:
+        return Call(record.start, record.ref, None, record.rlen)
+    if alt.upper() == "<DEL>":
+        return Call(record.start, record.ref, record.ref[0], record.rlen)
+    return Call(record.start, record.ref, alt, len(record.ref)) if alt.isalpha() else SYMBOLIC
+
+
+def open_variants(path: Path) -> Any:
+    """Open a VCF (bgzip) or BCF that has its index beside it, as pysam's `VariantFile`.
+
+    Raises
+    ------
+    InputError
+        It is missing, damaged, not compressed by bgzip or without an index; the message names the command that helps.
+    """
+    if not is_gzip(path):
+        raise InputError(f"{path}: not compressed by bgzip: run `bgzip {path}` and `tabix -p vcf {path}.gz`")
+    try:
+        with gzip.open(path) as content:
+            command = "bcftools index" if content.read(3) == b"BCF" else "tabix -p vcf"
+        if not any(Path(f"{path}{suffix}").exists() for suffix in (".tbi", ".csi")):
+            raise InputError(f"{path}: no index beside it: run `{command} {path}`")
+        file = pysam.VariantFile(str(path))
+    except (OSError, EOFError, ValueError, NotImplementedError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: not a complete VCF or BCF file ({error})") from None
+    if file.index is None:
+        raise InputError(f"{path}: its index cannot be read: delete it and run `{command} {path}`")
+    return file
+
+
+def choose_sample(path: Path, samples: list[str], sample: str | None) -> str:
+    """Name of the sample that is asked for; `InputError` where there is no such, or several and none is named."""
+    some = ", ".join(samples[:5]) + (", …" if len(samples) > 5 else "")
+    if not samples:
+        raise InputError(f"{path}: found no samples, expected genotypes")
+    if sample is None and len(samples) > 1:
+        raise InputError(f"{path}: found {len(samples):,} samples ({some}): name one (--sample)")
+    if sample is not None and sample not in samples:
+        raise InputError(f"{path}: no sample {sample} (found {some})")
+    return samples[0] if sample is None else sample
+
+
+def explain_naming(chrom: str, contigs: list[str], path: Path) -> str:
+    """Say which chromosomes a VCF has instead of one, and what to do where the names differ in form only."""
+    found = f"(found {', '.join(contigs[:5])}{', …' if len(contigs) > 5 else ''})"
+    other = match_naming(pd.DataFrame({"chrom": [chrom]}), dict.fromkeys(contigs, 0))["chrom"].iloc[0]
+    if other == chrom:
+        return found
+    return (f"{found}: rename its chromosomes as the genome's: `bcftools annotate --rename-chrs names.txt -Oz -o "
+            f"renamed.vcf.gz {path}`, with lines such as `{other} {chrom}` in names.txt")  # fmt: skip
