@@ -11,6 +11,8 @@ their memory does not grow with the number of windows.
 from __future__ import annotations
 
 import errno
+import os
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -30,6 +32,7 @@ NAME, DESCRIPTION = "Neanderthal", "Probability of Neanderthal ancestry"
 DECIMALS = 4
 """Of a probability in a signal track."""
 _MAX_NAME, _MAX_DESCRIPTION = 15, 60  # characters; UCSC, custom tracks
+_SPAN_BYTES, _OTHER_BYTES = 128, 1 << 20  # of a bigWig, at most: spans take nine, or 71 where each has its own contig
 # UCSC asks for at most eight colours. Seven that also differ where one kind of cone is missing, the middle one grey.
 _SCALE = LinearSegmentedColormap.from_list("ancestry", [style.DEPLETED, "#BBBBBB", style.INTROGRESSED], N=7)
 
@@ -265,6 +268,7 @@ def write_bigwig(batches: Iterable[pd.DataFrame], path: str | Path, chromsizes: 
         with closing(pyBigWig.open(str(part), "w")) as track:
             track.addHeader([(chrom, int(size)) for chrom, size in chromsizes.items()])
             for chrom, spans in _inside(_signal(batches), chromsizes):
+                _check_space(path, n + len(spans))
                 track.addEntries([chrom] * len(spans), spans["start"].tolist(), ends=spans["end"].tolist(),
                                  values=spans["probability"].tolist())  # fmt: skip
                 n += len(spans)
@@ -376,10 +380,16 @@ def _inside(
         yield chrom, spans
 
 
+def _check_space(path: str | Path, n: int) -> None:
+    """Refuse to go on where a bigWig of `n` spans may not fit: on a full disk libBigWig crashes or never ends."""
+    if shutil.disk_usage(Path(path).parent).free < _OTHER_BYTES + n * _SPAN_BYTES:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+
 def _check_whole(part: Path, path: str | Path) -> None:
-    """Refuse a bigWig that does not end as it begins: libBigWig does not say when a disk is full."""
+    """Refuse a bigWig that does not end as it begins: libBigWig may not tell that it could not write all of it."""
     with part.open("rb") as handle:
         first = handle.read(4)
-        handle.seek(-4, 2)
+        handle.seek(-4, os.SEEK_END)
         if handle.read() != first:
             raise OSError(errno.EIO, "could not be written whole", str(path))

@@ -199,13 +199,14 @@ def scan(
                 scoring.predict(windows, chosen, n_words=0, prior=prior), chosen, handle, form="tsv"
             )
     written = [table, output / "scan.bedgraph", output / "scan.bw", output / "scan.bed", output / "training.bed"]
-    label = f"{chosen.name}: probability of Neanderthal ancestry"
+    name = chosen.name[:20]  # a browser's label is short
+    label = f"{name}: probability of Neanderthal ancestry"
     tracks.write_bedgraph(predictions.read_batches(table), written[1], description=label)
     tracks.write_bigwig(predictions.read_batches(table), written[2], sizes)
     tracks.write_bed9(map(tracks.prediction_track, predictions.read_batches(table)), written[3], name="Windows",
                       description=label)  # fmt: skip
     tracks.write_bed9([tracks.training_track(chosen.windows)], written[4], name="Training",
-                      description=f"{chosen.name}: windows of training and test")  # fmt: skip
+                      description=f"{name}: windows of training and test")  # fmt: skip
     if genes is not None and genes.exists():
         written.append(output / "genes.bed")
         tracks.write_bed9([tracks.gene_track(read_table(genes, _GENES))], written[5], name="Genes",
