@@ -1,0 +1,367 @@
+"""The web page: paste a stretch of DNA, see whether it looks Neanderthal, where that comes from and what it is worth.
+
+`answer` does the work and knows nothing of a page; `build_app` puts one around it. Gradio is imported only there.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from io import StringIO
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from Bio.SeqIO.FastaIO import SimpleFastaParser
+
+from neanderthal_nlp.along import Profile, profile_along
+from neanderthal_nlp.app_html import format_answer, format_error, format_header, read_template
+from neanderthal_nlp.bundle import Bundle
+from neanderthal_nlp.errors import InputError
+from neanderthal_nlp.files import open_text
+from neanderthal_nlp.genome import Genome
+from neanderthal_nlp.kmers import count_kmers, vocabulary
+from neanderthal_nlp.parameters import GENE_LENGTH
+from neanderthal_nlp.predict import TOO_SHORT, contributions, cut_records, predict
+
+if TYPE_CHECKING:
+    import gradio
+
+MAX_LETTERS = 5_000_000
+"""Letters that are taken at once."""
+MAX_RECORDS = 1_000
+TIMEOUT = 30.0
+"""Seconds that an answer may take."""
+N_WORDS = 4
+"""Words that are named for each side."""
+_UNNAMED = "your letters"
+_TREES = 20  # of a forest that are explained between two looks at the clock
+_USERS, _WAITING = 2, 32
+
+
+class Words(NamedTuple):
+    """Words that decide: (word, what it adds to the score), the largest first."""
+
+    speak_for: list[tuple[str, float]]
+    speak_against: list[tuple[str, float]]
+
+
+class Answer(NamedTuple):
+    """What is said of letters.
+
+    Attributes
+    ----------
+    stretches : DataFrame
+        Of `predict.predict`, one row a stretch.
+    shown : int
+        Row of the stretch that is looked at: the most likely one that is long enough.
+    profile : Profile or None
+        Of that stretch; None where it is too short.
+    words : Words or None
+        Of that stretch; None where it is too short, or time ran out.
+    """
+
+    stretches: pd.DataFrame
+    shown: int
+    profile: Profile | None
+    words: Words | None
+
+
+def read_letters(source: str | Path, *, max_letters: int = MAX_LETTERS) -> list[tuple[str, str]]:
+    """Names and letters of what a user pasted (a str) or uploaded (a Path): FASTA or bare letters; a file may be gzip.
+
+    No more of a file is unpacked than is needed to see that it is too long.
+
+    Raises
+    ------
+    InputError
+        There is no letter, a record without letters, more than `max_letters` or `MAX_RECORDS`, or the file is no text.
+    """
+    limit = 2 * max_letters + 10_000  # characters: line ends and names, too
+    if isinstance(source, Path):
+        try:
+            with open_text(source) as lines:
+                text = lines.read(limit + 1)
+        except InputError as error:
+            raise InputError(str(error).replace(str(source), source.name)) from None
+    else:
+        text = source
+    too_long = InputError(f"found more than {max_letters:,} letters, which is the most that this page takes at once")
+    if len(text) > limit:
+        raise too_long
+    text = text.strip()
+    if not text:
+        raise InputError("found no letters: paste some DNA, or drop a file")
+    if not text.startswith(">"):
+        text = f">{_UNNAMED}\n{text}"
+    records: list[tuple[str, str]] = []
+    for title, sequence in islice(SimpleFastaParser(StringIO(text)), MAX_RECORDS + 1):
+        name = (title.split() or [f"record {len(records) + 1}"])[0] if title != _UNNAMED else title
+        letters = "".join(sequence.split())
+        if not letters:
+            raise InputError(f"{name}: found no letters under this name")
+        records.append((name, letters))
+    if len(records) > MAX_RECORDS:
+        raise InputError(f"found more than {MAX_RECORDS:,} records, which is the most that this page takes at once")
+    if sum(len(letters) for _, letters in records) > max_letters:
+        raise too_long
+    return records
+
+
+def answer(
+    source: str | Path,
+    bundle: Bundle,
+    *,
+    max_letters: int = MAX_LETTERS,
+    timeout: float = TIMEOUT,
+    n_words: int = N_WORDS,
+    clock: Callable[[], float] = time.monotonic,
+) -> Answer:
+    """Score letters, and look closer at the stretch that is most likely introgressed.
+
+    Parameters
+    ----------
+    source : str or Path
+        See `read_letters`.
+    bundle : Bundle
+    max_letters : int
+    timeout : float
+        Seconds. When they are over, the words are left out; before there is a score, it is an error.
+    n_words : int
+        Words to name for each side.
+    clock : callable
+        Seconds since some moment.
+
+    Raises
+    ------
+    InputError
+        See `read_letters`; a letter that is not DNA's; or time ran out.
+    """
+    end = clock() + timeout
+
+    def in_time() -> bool:
+        return clock() < end
+
+    records = read_letters(source, max_letters=max_letters)
+    stretches = list(cut_records(records, bundle.window_length, min_length=bundle.min_length))
+    if not in_time():
+        raise InputError(f"this took longer than {timeout:g} seconds: show a shorter stretch")
+    frame = pd.concat(predict(stretches, bundle, n_words=0), ignore_index=True)
+    if not in_time():
+        raise InputError(f"this took longer than {timeout:g} seconds: show a shorter stretch")
+    told = frame["call"] != TOO_SHORT
+    if not told.any():
+        return Answer(frame, int((frame["end"] - frame["start"]).to_numpy().argmax()), None, None)
+    shown = int(np.nanargmax(frame["probability"].where(told)))
+    sequence = stretches[shown].sequence
+    values = _explain(bundle, count_kmers([sequence], bundle.k), in_time)
+    words = None if values is None else _name_words(values, vocabulary(bundle.k), n_words)
+    return Answer(frame, shown, profile_along(bundle, sequence), words)
+
+
+def _explain(bundle: Bundle, counts: np.ndarray, in_time: Callable[[], bool]) -> np.ndarray | None:
+    """Contributions of words to the score of one row of counts; None where time ran out."""
+    if bundle.model_name != "forest":
+        return contributions(bundle, counts).by_word[0]
+    # A forest's Shapley values are the mean of those of its trees, which take most of the time.
+    total, trees = np.zeros(counts.shape[1]), bundle.model.estimators_
+    for first in range(0, len(trees), _TREES):
+        if not in_time():
+            return None
+        part = copy.copy(bundle.model)
+        part.estimators_ = trees[first : first + _TREES]
+        total += len(part.estimators_) * contributions(bundle._replace(model=part), counts).by_word[0]
+    return total / len(trees)
+
+
+def _name_words(values: np.ndarray, words: list[str], n: int) -> Words:
+    order = np.argsort(-values, kind="stable")
+    speak_for, speak_against = (
+        [(words[i], float(values[i])) for i in chosen if sign * values[i] > 0]
+        for sign, chosen in ((1, order[:n]), (-1, order[::-1][:n]))
+    )
+    return Words(speak_for, speak_against)
+
+
+def mean_gc(bundle: Bundle, counts: np.ndarray) -> tuple[float, float] | None:
+    """Mean share of G and C in the introgressed and in the depleted windows that a bundle was trained on.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    counts : ndarray of int, shape (n, 4**k)
+        Of the run's windows; may be a memory map.
+
+    Returns
+    -------
+    (float, float) or None
+        None where the counts are not those of the bundle's windows.
+    """
+    if counts.shape != (len(bundle.windows), 4**bundle.k):
+        return None
+    share = np.array([sum(letter in "GC" for letter in word) / bundle.k for word in vocabulary(bundle.k)])
+    gc = np.concatenate([_mean_of_words(counts[i : i + 1024], share) for i in range(0, len(counts), 1024)])
+    trained, label = bundle.windows["side"] == "train", bundle.windows["label"]
+    introgressed, depleted = (float(gc[(trained & (label == value)).to_numpy()].mean()) for value in (1, 0))
+    return introgressed, depleted
+
+
+def _mean_of_words(counts: np.ndarray, values: np.ndarray) -> np.ndarray:
+    return counts @ values / np.maximum(counts.sum(axis=1), 1)
+
+
+def read_gene(gene: str, symbol: str, genome: Genome, length: int) -> str:
+    """FASTA of the first letters of a gene, on the forward strand as in the article.
+
+    Parameters
+    ----------
+    gene : str
+        As in a table of predictions: `chrom:start-end`, 1-based inclusive.
+    symbol : str
+    genome : Genome
+    length : int
+        Most letters to read, nt.
+    """
+    chrom, _, span = gene.rpartition(":")
+    first, last = (int(number) for number in span.split("-"))
+    last = min(last, first + length - 1)
+    return f">{chrom}:{first}-{last} {symbol}\n{genome.fetch(chrom, first - 1, last)}"
+
+
+def build_app(
+    bundles: Mapping[str, Bundle],
+    *,
+    gc: Mapping[str, tuple[float, float]] | None = None,
+    genes: pd.DataFrame | None = None,
+    genome: Genome | None = None,
+    max_letters: int = MAX_LETTERS,
+    timeout: float = TIMEOUT,
+) -> gradio.Blocks:
+    """Build the page; nothing listens until `serve`.
+
+    Parameters
+    ----------
+    bundles : mapping of str to Bundle
+        By the name under which they are offered; the first is the default.
+    gc : mapping, optional
+        By the same names, `mean_gc`.
+    genes : DataFrame, optional
+        `Gene`, `Gene_Symbol`, as `genes.read_predictions` returns them; offered where there is a genome.
+    genome : Genome, optional
+        Open as long as the page is.
+    max_letters, timeout
+        See `answer`.
+
+    Returns
+    -------
+    gradio.Blocks
+    """
+    import gradio as gr
+
+    # Neither Matplotlib's settings nor a genome file may be used by two threads at once.
+    drawing, reading = threading.Lock(), threading.Lock()
+    offered = genes.drop_duplicates(["Gene", "Gene_Symbol"]) if genes is not None and genome is not None else None
+    length = min(GENE_LENGTH, *(bundle.window_length for bundle in bundles.values()))
+
+    def show(text: str, file: str | None, name: str) -> str:
+        bundle = bundles[name]
+        try:
+            found = answer(Path(file) if file else text, bundle, max_letters=max_letters, timeout=timeout)
+        except InputError as error:
+            return format_error(str(error))
+        with drawing:
+            return format_answer(found, bundle, gc=(gc or {}).get(name))
+
+    def pick(row: int | None) -> tuple[str, None, str]:
+        if row is None or offered is None or genome is None:
+            return "", None, ""
+        gene = offered.iloc[row]
+        try:
+            with reading:
+                return read_gene(gene["Gene"], gene["Gene_Symbol"], genome, length), None, ""
+        except InputError as error:
+            return "", None, format_error(str(error))
+
+    with gr.Blocks(title="A stretch of your DNA", analytics_enabled=False, delete_cache=(600, 3600)) as page:
+        gr.HTML(format_header(bundles), elem_id="top")
+        with gr.Column(elem_id="ask"):
+            text = gr.Textbox(
+                label="Your DNA", lines=7, max_lines=7, elem_id="letters", buttons=[],
+                placeholder="Paste letters here: ACGTTGCA…",
+                info=f"Bare letters or FASTA, {min(b.min_length for b in bundles.values()):,} letters or more.",
+            )  # fmt: skip
+            file = gr.File(label="or drop a file", height=84, elem_id="file", buttons=[])
+            if offered is not None:
+                gene = gr.Dropdown(
+                    [(f"{row.Gene_Symbol}  ·  {row.Gene}", i) for i, row in enumerate(_records(offered))], value=None,
+                    label="or pick a gene", info=f"Its first {length:,} letters are read from the genome.",
+                    elem_id="gene", buttons=[],
+                )  # fmt: skip
+            model = gr.Radio(
+                [(_describe(name, bundle), name) for name, bundle in bundles.items()], value=next(iter(bundles)),
+                label="Model", elem_id="model", buttons=[],
+            )  # fmt: skip
+            button = gr.Button("Show me", variant="primary", elem_id="show")
+        result = gr.HTML(elem_id="answer")
+        private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+        button.click(show, [text, file, model], result, **private | {"show_progress": "full"}, scroll_to_output=True)
+        text.input(lambda: None, None, file, **private)  # one source at a time
+        file.upload(lambda: "", None, text, **private)
+        if offered is not None:
+            gene.input(pick, gene, [text, file, result], **private)
+    page.queue(default_concurrency_limit=_USERS, max_size=_WAITING, api_open=False)
+    return page
+
+
+def _describe(name: str, bundle: Bundle) -> str:
+    if bundle.calibration is not None:
+        return f"{name}: its probabilities were checked on DNA that it had not seen"
+    return f"{name}: the article's forest, whose votes are taken for probabilities"
+
+
+def _records(table: pd.DataFrame) -> Iterator[Any]:
+    return table.itertuples(index=False)
+
+
+def serve(page: gradio.Blocks, *, host: str, port: int | None, max_letters: int = MAX_LETTERS) -> str:
+    """Serve the page in the background and return its address; never through a share link.
+
+    Parameters
+    ----------
+    page : gradio.Blocks
+    host : str
+        Address to listen on.
+    port : int or None
+        None for the first from 7860 that is free.
+    max_letters : int
+        A file may have twice as many bytes.
+
+    Raises
+    ------
+    InputError
+        The port is taken.
+    """
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    import gradio as gr
+
+    fonts = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif"]
+    mono = ["ui-monospace", "Consolas", "DejaVu Sans Mono", "monospace"]
+    theme = gr.themes.Base(primary_hue="blue", neutral_hue="stone", radius_size="md", font=fonts, font_mono=mono).set(
+        block_info_text_color="*neutral_600", block_info_text_color_dark="*neutral_400",
+        input_placeholder_color="*neutral_500", button_primary_background_fill="*primary_600",
+        button_primary_background_fill_hover="*primary_700",
+    )  # fmt: skip
+    try:
+        _, address, _ = page.launch(
+            server_name=host, server_port=port, share=False, quiet=True, show_error=False, footer_links=[],
+            run_history=False, enable_monitoring=False, ssr_mode=False, pwa=False, mcp_server=False,
+            max_file_size=2 * max_letters, theme=theme, css=read_template("app.css"), prevent_thread_lock=True,
+        )  # fmt: skip
+    except OSError as error:
+        raise InputError(f"{host}:{port}: cannot listen there ({error})") from None
+    return address

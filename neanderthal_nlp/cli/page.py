@@ -1,0 +1,65 @@
+"""The web page, `neanderthal-nlp app`."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from neanderthal_nlp.cli.predict import Model, Run, bundle_folder
+from neanderthal_nlp.cli.stage import Cache, say
+from neanderthal_nlp.errors import InputError
+
+app = typer.Typer()
+_TITLES = {Model.audited: "audited", Model.as_published: "as published"}
+
+
+@app.command("app")
+def show(
+    directory: Run = Path("runs/demo"),
+    bundle: Annotated[
+        list[Path] | None, typer.Option(help="Model bundle; repeat for several (default: those of the run).")
+    ] = None,
+    genome: Annotated[Path | None, typer.Option(help="Genome of the run, to pick genes from.")] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int | None, typer.Option(min=1, max=65_535, help="Port (default: a free one from 7860).")] = None,
+    max_letters: Annotated[int, typer.Option(min=1, help="Letters that are taken at once.")] = 5_000_000,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that an answer may take.")] = 30.0,
+    cache: Cache = None,
+) -> None:
+    """Open a web page on this machine that says of a stretch of DNA how Neanderthal it looks, and why."""
+    if find_spec("gradio") is None:
+        raise InputError("app: gradio is not installed (expected the extra: pip install 'neanderthal_nlp[app]')")
+    from neanderthal_nlp import app as page
+    from neanderthal_nlp.bundle import read_bundle
+    from neanderthal_nlp.genes import read_predictions
+    from neanderthal_nlp.genome import open_genome
+
+    if len({folder.name for folder in bundle or []}) < len(bundle or []):
+        raise InputError("bundle: found two folders of the same name, expected names to tell them apart on the page")
+    folders = {folder.name: folder for folder in bundle or []} or {
+        title: bundle_folder(directory, model)
+        for model, title in _TITLES.items()
+        if bundle_folder(directory, model).is_dir()
+    }
+    if not folders:
+        raise InputError(f"{directory}: no model bundle in it (`neanderthal-nlp bundle` makes one)")
+    bundles = {name: read_bundle(folder) for name, folder in folders.items()}
+    counts, table = (directory / "results" / name for name in ("kmers.npy", "genes.tsv"))
+    gc = {}
+    if counts.exists() and not bundle:
+        rows = np.load(counts, mmap_mode="r", allow_pickle=False)
+        gc = {name: means for name, found in bundles.items() if (means := page.mean_gc(found, rows)) is not None}
+    with ExitStack() as stack:
+        letters = None if genome is None else stack.enter_context(open_genome(genome, cache=cache))
+        genes = None if genome is None or not table.exists() else read_predictions(table)
+        built = page.build_app(bundles, gc=gc, genes=genes, genome=letters, max_letters=max_letters, timeout=timeout)
+        address = page.serve(built, host=host, port=port, max_letters=max_letters)
+        say("app", f"{address} (Ctrl-C ends it)")
+        if host not in ("127.0.0.1", "localhost", "::1"):
+            say("app", f"listens on {host}: others may reach it, and what they send is not encrypted")
+        built.block_thread()

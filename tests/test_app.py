@@ -1,0 +1,394 @@
+"""What the web page says, without a browser: letters that are read, where a score comes from, words that are safe."""
+
+import gzip
+import inspect
+import re
+from base64 import b64decode
+from itertools import count
+from xml.etree import ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from planted import LENGTH, K, draw_letters
+from typer.testing import CliRunner
+
+from neanderthal_nlp import app, app_html
+from neanderthal_nlp.along import profile_along
+from neanderthal_nlp.app import answer, mean_gc, read_gene, read_letters
+from neanderthal_nlp.app_html import format_answer, format_error, of_100, with_prior
+from neanderthal_nlp.bundle import score_counts, write_bundle
+from neanderthal_nlp.cli import page
+from neanderthal_nlp.cli.predict import Model, bundle_folder
+from neanderthal_nlp.errors import InputError
+from neanderthal_nlp.genome import open_genome
+from neanderthal_nlp.kmers import count_kmers, encode_kmers, get_kmers, vocabulary
+from neanderthal_nlp.linear import fit_linear
+from neanderthal_nlp.predict import contributions
+from neanderthal_nlp.sequences import fetch_windows
+
+LINEAR = ["logistic_regression", "linear_svm", "naive_bayes"]
+
+
+@pytest.fixture(scope="module")
+def linear(audited, planted):
+    """Bundles of each linear model."""
+    labels = planted.windows["label"].to_numpy()
+    return {
+        name: audited._replace(model=fit_linear(name, planted.counts, labels, seed=1), model_name=name)
+        for name in LINEAR
+    }
+
+
+def plain(html):
+    """Words of HTML, without its marks."""
+    return " ".join(re.sub(r"<[^>]*>", " ", html).split())
+
+
+# Where along a stretch the score comes from
+
+
+@given(
+    st.sampled_from(LINEAR), st.booleans(), st.text(st.sampled_from("ACGTacgtN"), min_size=K, max_size=300),
+)  # fmt: skip
+def test_places_add_up_to_the_score(linear, name, rescaled, sequence):
+    bundle, counts = linear[name]._replace(rescaled=rescaled), count_kmers([sequence], K)
+    found = profile_along(bundle, sequence)
+    assert len(found.value) == len(found.position) == len(sequence) - K + 1
+    assert found.score == score_counts(bundle, counts)[0]
+    assert found.base == contributions(bundle, counts).base[0]
+    if counts.sum():
+        assert found.base + found.value.sum() == pytest.approx(found.score, rel=1e-9, abs=1e-9)
+    unread = np.array(["N" in word for word in get_kmers(sequence, K)])
+    assert (found.value[unread] == 0).all()
+
+
+@pytest.mark.parametrize("name", LINEAR)
+def test_places_add_the_weight_of_their_words(linear, name):
+    bundle, sequence = linear[name]._replace(rescaled=False), draw_letters(1, 500)
+    model = bundle.model
+    weight = (model.feature_log_prob_[1] - model.feature_log_prob_[0] if name == "naive_bayes"
+              else model[-1].coef_[0] / model[0].scale_)  # fmt: skip
+    index = {word: weight[i] for i, word in enumerate(vocabulary(K))}
+    expected = np.array([index[word] for word in get_kmers(sequence, K)])
+    found = profile_along(bundle, sequence).value
+    np.testing.assert_allclose(found - found.mean(), expected - expected.mean(), atol=1e-9)
+    assert expected.std() > 0
+
+
+def test_a_linear_profile_tells_halves_apart(audited):
+    halves = draw_letters(1, LENGTH // 2) + draw_letters(0, LENGTH // 2)
+    value = profile_along(audited, halves).value
+    assert value[: LENGTH // 2].sum() > 0 > value[LENGTH // 2 :].sum()
+
+
+def test_pieces_of_a_forest_are_scored_as_if_they_were_whole(as_published):
+    sequence = "".join(draw_letters(label, LENGTH // 2, rng=label) for label in (1, 0))
+    found = profile_along(as_published, sequence)
+    assert not found.adds_up
+    assert found.score == score_counts(as_published, count_kmers([sequence], K))[0]
+    start, size = 3 * LENGTH // 50, LENGTH // 10
+    counts = count_kmers([sequence[start : start + size]], K) * ((LENGTH - K + 1) / (size - K + 1))
+    assert found.position[3] == start + size // 2
+    assert found.value[3] == as_published.model.predict_proba(counts)[0, 1]
+    assert found.position[-1] == LENGTH - size // 2
+    first = found.position < LENGTH // 2
+    assert found.value[first].mean() > found.value[~first].mean()
+
+
+@given(n=st.integers(K, 60))
+def test_a_forest_takes_the_shortest_stretch(as_published, n):
+    found = profile_along(as_published, draw_letters(1, n))
+    assert len(found.value) == len(found.position) >= 1
+    assert ((found.value >= 0) & (found.value <= 1)).all()
+
+
+# What a user gives
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("acgt", [("your letters", "acgt")]),
+        (" AC GT\r\n  acgt\t\n", [("your letters", "ACGTacgt")]),
+        (">one two\r\nAC\r\nGT\r\n\r\n>three\nTT", [("one", "ACGT"), ("three", "TT")]),
+        ("\n\n>\nAC\n>  \nGT\n", [("record 1", "AC"), ("record 2", "GT")]),
+    ],
+)
+def test_letters_are_read_from_text_and_files(tmp_path, text, expected):
+    assert read_letters(text) == expected
+    for name, pack in (("plain.txt", bytes), ("packed.fa.gz", gzip.compress)):
+        path = tmp_path / name
+        path.write_bytes(pack(text.encode()))
+        assert read_letters(path) == expected
+
+
+@given(st.lists(st.text(st.sampled_from("ACGTN"), min_size=1), min_size=1, max_size=5), st.integers(1, 30))
+def test_letters_are_limited(sequences, limit):
+    text, n = "".join(f">a\n{sequence}\n" for sequence in sequences), sum(map(len, sequences))
+    if n <= limit:
+        assert [sequence for _, sequence in read_letters(text, max_letters=limit)] == sequences
+    else:
+        with pytest.raises(InputError, match=f"more than {limit} letters"):
+            read_letters(text, max_letters=limit)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "no letters"),
+        (" \n\t", "no letters"),
+        (">a\n>b\nACGT", "a: found no letters"),
+        (">a\nA\n" * (app.MAX_RECORDS + 1), "1,000 records"),
+        ("A" * 50_000, "more than 1,000 letters"),
+    ],
+)
+def test_text_that_cannot_be_used_is_refused(text, said, refused):
+    with refused(said):
+        read_letters(text, max_letters=1_000)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"\xff\xfe\x00", "not text"),
+        (b"", "empty"),
+        (gzip.compress(b"ACGT" * 9_999)[:-20], "truncated"),
+        (gzip.compress(b"A" * 50_000_000), "more than 100,000 letters"),  # 50 kB packed
+    ],
+)
+def test_files_that_cannot_be_used_are_refused_without_their_folder(tmp_path, content, said):
+    path = tmp_path / "mine.fa"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=said) as caught:
+        read_letters(path, max_letters=100_000)
+    assert str(tmp_path) not in str(caught.value)
+
+
+def test_a_gene_is_read_from_the_genome(planted, tmp_path):
+    with open_genome(planted.genome, cache=tmp_path) as genome:
+        whole = read_letters(read_gene("chr2:101-300", "ABC", genome, 500))
+        start = read_letters(read_gene("chr2:101-300", "ABC", genome, 50))
+        assert whole == [("chr2:101-300", genome.fetch("chr2", 100, 300))]
+        assert start == [("chr2:101-150", genome.fetch("chr2", 100, 150))]
+        with pytest.raises(InputError, match="chr9"):
+            read_gene("chr9:1-100", "ABC", genome, 50)
+
+
+# What is said of it
+
+
+def test_the_most_likely_stretch_is_looked_at(bundle):
+    labels = [0, 0, 1, 0]
+    text = "".join(f">s{i}\n{draw_letters(label, rng=i)}\n" for i, label in enumerate(labels)) + ">tiny\nACGT"
+    found = answer(text, bundle)
+    assert found.shown == 2 == found.stretches["probability"].argmax()
+    assert list(found.stretches["record"]) == ["s0", "s1", "s2", "s3", "tiny"]
+    assert found.profile.score == found.stretches.loc[2, "score"]
+
+
+def test_the_words_are_those_that_add_most(bundle):
+    sequence = draw_letters(1)
+    values = contributions(bundle, count_kmers([sequence], K)).by_word[0]
+    words = answer(sequence, bundle, n_words=5).words
+    by_word = dict(zip(vocabulary(K), values, strict=True))
+    for side, largest in ((words.speak_for, sorted(values)[::-1][:5]), (words.speak_against, sorted(values)[:5])):
+        assert [value for _, value in side] == pytest.approx([value for value in largest if value], abs=1e-9)
+        assert all(by_word[word] == pytest.approx(value, abs=1e-9) for word, value in side)
+    assert words.speak_for[0][1] > 0 > words.speak_against[0][1]
+
+
+@pytest.mark.parametrize("sequence", ["ACGT" * 10, "N" * 3_000, "AC" + "N" * 1_500])
+def test_short_letters_get_no_number(bundle, sequence):
+    found = answer(sequence, bundle)
+    assert found.profile is found.words is None
+    said = plain(format_answer(found, bundle))
+    assert "Too short to say" in said
+    assert "95 % range" not in said
+    assert not re.search(r"\d+ of 100|\d+ times in 100", said)
+
+
+def test_proteins_and_rna_are_refused(audited, refused):
+    with refused("your letters", "expected DNA"):
+        answer("MKVLAT" * 300, audited)
+    with refused("mine", "RNA"):
+        answer(">mine\n" + "ACGU" * 300, audited)
+
+
+def test_time_is_limited(as_published, refused):
+    sequence = draw_letters(1)
+    for timeout in (1, 2):  # one look at the clock takes a second
+        with refused(f"longer than {timeout} seconds"):
+            answer(sequence, as_published, timeout=timeout, clock=count().__next__)
+    late = answer(sequence, as_published, timeout=3, clock=count().__next__)
+    assert late.words is None
+    assert late.stretches["probability"].notna().all()
+    assert "took too long" in plain(format_answer(late, as_published))
+    assert answer(sequence, as_published, timeout=4, clock=count().__next__).words is not None
+
+
+def test_names_are_escaped(bundle):
+    name = "<script>alert(1)</script>&\"'"
+    said = format_answer(answer(f">{name}\n{draw_letters(1)}\n>{name}\n{draw_letters(0)}", bundle), bundle)
+    assert "<script" not in said
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;&amp;&#34;&#39;" in said
+    assert "<img src=x" not in format_error("<img src=x onerror=alert(1)>")
+
+
+def test_the_number_comes_with_what_it_is_worth(audited, as_published):
+    found = answer(draw_letters(1), audited)
+    row = found.stretches.iloc[0]
+    said = plain(format_answer(found, audited, gc=(0.381, 0.422)))
+    assert f"{of_100(row['probability'])} %" in said
+    assert f"95 % range: {of_100(row['low'])} to {of_100(row['high'])} %" in said
+    assert f"is Neanderthal {of_100(with_prior(row['probability']))} times in 100" in said
+    auroc = [row for row in audited.metrics if row["metric"] == "auroc"]
+    assert audited.calibration.lengths.tolist() == [1_000, 2_000]
+    for length, measured in ((1_100, auroc[0]), (LENGTH, auroc[1])):
+        said_of = plain(format_answer(answer(draw_letters(1, length), audited), audited))
+        assert f"picks the Neanderthal one {round(100 * measured['value'])} times in 100" in said_of
+        assert f"{length // 1000},000 letters" in said_of
+    assert all(text in said for text in (f"{100 * row['gc']:.1f} %", "38.1 %", "42.2 %", "made-up DNA only"))
+    votes = plain(format_answer(answer(draw_letters(1, 1_500), as_published), as_published))
+    assert "of 100 decision trees say Neanderthal" in votes
+    assert "part of that may be memory" in votes
+    assert "shorter than the 2,000 letters" in votes
+    assert "95 % range" not in votes
+
+
+def test_a_model_like_a_coin_is_called_one(audited):
+    found = answer(draw_letters(1), audited)
+    real = audited._replace(synthetic=False)
+    coin = [{"windows": "somewhere", "metric": "auroc", "value": 0.52, "low": 0.49, "high": 0.55}]
+    assert "no better than a coin" not in plain(format_answer(found, real))
+    assert "no better than a coin" in plain(format_answer(found, real._replace(metrics=coin)))
+    assert "made-up" not in plain(format_answer(found, real))
+    assert "picks the" not in plain(format_answer(found, real._replace(metrics=[])))
+
+
+def test_what_it_was_trained_on_is_told(audited):
+    trained = audited.windows[audited.windows["side"] == "train"].iloc[0]
+    for name, said in (
+        (f"{trained['chrom']}:{trained['start'] + 1}-{trained['end']}", "Yes, on this very place"),
+        (f"{trained['chrom']}:{10**8 + 1}-{10**8 + LENGTH}", "but on its chromosome"),
+        (f"{audited.chromosomes('test')[0]}:1-{LENGTH}", "it has never seen this chromosome"),
+        ("mine", "Nobody knows"),
+    ):
+        found = answer(f">{name}\n{draw_letters(1)}", audited)
+        assert said in plain(format_answer(found, audited))
+
+
+def test_many_stretches_are_listed_and_counted(audited):
+    labels = np.arange(30) % 2
+    text = ">long\n" + "".join(draw_letters(label, rng=i) for i, label in enumerate(labels)) + "\n>tiny\nACGT\n"
+    found = answer(text, audited)
+    calls = found.stretches["call"].value_counts()
+    said = format_answer(found, audited)
+    words = plain(said)
+    assert f"{calls['introgressed']} look more Neanderthal than not" in words
+    assert f"{calls['depleted']} do not" in words
+    assert "1 are too short to say" in words
+    rows = re.findall(r"<tr><td>long, letters ([\d,]+) to", said)
+    expected = found.stretches.nlargest(app_html.N_ROWS, "probability")["start"] + 1
+    assert [int(row.replace(",", "")) for row in rows] == expected.tolist()
+
+
+@pytest.mark.parametrize(("share", "said"), [(0.0, "under 1"), (0.0049, "under 1"), (0.006, "1"), (0.614, "61"),
+                                             (0.994, "99"), (0.9951, "over 99"), (1.0, "over 99")])  # fmt: skip
+def test_shares_are_said_in_whole_numbers(share, said):
+    assert of_100(share) == said
+
+
+@given(st.floats(0, 1))
+def test_the_prior_changes_the_odds(probability):
+    found = with_prior(probability, 0.02)
+    assert with_prior(probability, 0.5) == pytest.approx(probability, abs=1e-9)
+    assert found == pytest.approx(probability * 0.02 / (probability * 0.02 + (1 - probability) * 0.98), abs=1e-9)
+
+
+def test_mean_gc_is_that_of_the_windows(audited, planted, tmp_path):
+    with open_genome(planted.genome, cache=tmp_path) as genome:
+        texts = pd.Series(list(fetch_windows(planted.windows, genome)))
+    gc = (texts.str.count("G") + texts.str.count("C")) / texts.str.len()
+    trained = (audited.windows["side"] == "train").to_numpy()
+    expected = [gc[trained & (planted.windows["label"] == label).to_numpy()].mean() for label in (1, 0)]
+    assert mean_gc(audited, planted.counts) == pytest.approx(expected, abs=1e-3)  # words at the ends count less
+    assert mean_gc(audited, planted.counts[:-1]) is None
+
+
+def test_figures_are_drawn_for_both_widths_and_alike(bundle):
+    text = f">a\n{draw_letters(1)}\n>b\n{draw_letters(0)}"
+    said = [format_answer(answer(text, bundle), bundle) for _ in range(2)]
+    assert said[0] == said[1]
+    drawn = re.findall(r'="data:image/svg\+xml;base64,([^"]+)"', said[0])
+    widths = [float(ElementTree.fromstring(b64decode(image)).get("width").removesuffix("pt")) for image in drawn]  # noqa: S314 (our own)
+    millimetres = [width / 72 * 25.4 for width in widths]
+    assert millimetres == pytest.approx([app_html._NARROW, app_html._WIDE] * 2, rel=1e-3)
+
+
+def test_indices_of_words_that_are_not_counted_do_no_harm(audited):
+    sequence = "N".join(draw_letters(1, 400, rng=i) for i in range(4))
+    value = profile_along(audited, sequence).value
+    assert (value[encode_kmers(sequence, K) < 0] == 0).all()
+    assert np.count_nonzero(value) > 1_000
+
+
+# The command and the page
+
+
+def command(*arguments):
+    return CliRunner().invoke(page.app, [str(argument) for argument in arguments])
+
+
+def test_the_command_has_the_defaults_of_the_functions():
+    given_to = inspect.signature(page.show).parameters
+    assert given_to["max_letters"].default == app.MAX_LETTERS
+    assert given_to["timeout"].default == app.TIMEOUT
+    assert given_to["host"].default == "127.0.0.1"
+
+
+def test_the_command_needs_gradio_and_a_bundle(tmp_path, monkeypatch, audited):
+    monkeypatch.setattr(page, "find_spec", lambda name: None)
+    assert "pip install" in str(command("--directory", tmp_path).exception)
+    monkeypatch.undo()
+    pytest.importorskip("gradio")
+    assert "no model bundle" in str(command("--directory", tmp_path).exception)
+    for folder in ("a", "b"):
+        write_bundle(audited, tmp_path / folder / "same")
+    twice = command("--bundle", tmp_path / "a" / "same", "--bundle", tmp_path / "b" / "same")
+    assert "two folders of the same name" in str(twice.exception)
+
+
+def test_the_command_offers_what_the_run_has(tmp_path, monkeypatch, audited, planted):
+    gradio = pytest.importorskip("gradio")
+    write_bundle(audited, bundle_folder(tmp_path, Model.audited))
+    (tmp_path / "results").mkdir()
+    np.save(tmp_path / "results" / "kmers.npy", planted.counts)
+    genes = pd.DataFrame({"Gene": ["chr1:1-900"], "Gene_Symbol": ["XYZ"], "Predict": 1.0, "Prob_0": 0.4, "Prob_1": 0.6})
+    genes.to_csv(tmp_path / "results" / "genes.tsv", sep="\t", index=False)
+    built = []
+    monkeypatch.setattr(app, "serve", lambda page, **options: built.append((page, options)) or "http://here")
+    monkeypatch.setattr(gradio.Blocks, "block_thread", lambda self: None)
+    monkeypatch.setattr(app, "build_app", lambda bundles, build=app.build_app, **more: (
+        built.append((bundles, more)), build(bundles, **more))[1])  # fmt: skip
+    done = command("--directory", tmp_path, "--genome", planted.genome, "--cache", tmp_path, "--host", "0.0.0.0")  # noqa: S104
+    assert done.exit_code == 0, done.exception
+    (bundles, more), (_, options) = built
+    assert list(bundles) == ["audited"]
+    assert more["gc"]["audited"] == mean_gc(audited, planted.counts)
+    assert list(more["genes"]["Gene_Symbol"]) == ["XYZ"]
+    assert options == {"host": "0.0.0.0", "port": None, "max_letters": app.MAX_LETTERS}  # noqa: S104
+    assert "http://here" in done.output
+    assert "not encrypted" in done.output
+
+
+def test_the_page_has_no_public_interface(audited, as_published):
+    pytest.importorskip("gradio")
+    built = app.build_app({"audited": audited, "as published": as_published})
+    config = built.get_config_file()
+    assert len(built.fns) == 3
+    assert all(fn.api_visibility == "private" for fn in built.fns.values())
+    assert config["analytics_enabled"] is False
+    assert not any(block["type"] == "dropdown" for block in config["components"])
