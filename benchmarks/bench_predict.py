@@ -19,7 +19,9 @@ def bundle(windows):
     """A logistic regression on counts by chance, calibrated at four lengths: what it says does not matter here."""
     rng = np.random.default_rng(1)
     X, y = rng.poisson(10, (500, 4**K)), rng.integers(0, 2, 500)
-    calibration = Calibration(np.array([1e3, 2e3, 5e3, 1e4]), *rng.normal(0, 0.1, (2, 4, 201)))
+    calibration = Calibration(
+        np.array([1e3, 2e3, 5e3, 1e4]), np.full(4, -1e9), np.full(4, 1e9), *rng.normal(0, 0.1, (2, 4, 201))
+    )
     seen = windows[["chrom", "start", "end", "label"]].assign(side="train")
     return Bundle("made up", "logistic_regression", fit_linear("logistic_regression", X, y, seed=1), K, LENGTH, 1_000,
                   True, 0.5, calibration, "chromosome", seen, True, [], {})  # fmt: skip

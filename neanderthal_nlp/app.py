@@ -27,7 +27,7 @@ from neanderthal_nlp.files import open_text
 from neanderthal_nlp.genome import Genome
 from neanderthal_nlp.kmers import count_kmers, vocabulary
 from neanderthal_nlp.parameters import GENE_LENGTH
-from neanderthal_nlp.predict import TOO_SHORT, contributions, cut_records, predict
+from neanderthal_nlp.predict import contributions, cut_records, predict
 
 if TYPE_CHECKING:
     import gradio
@@ -154,10 +154,10 @@ def answer(
     frame = pd.concat(predict(stretches, bundle, n_words=0), ignore_index=True)
     if not in_time():
         raise InputError(f"this took longer than {timeout:g} seconds: show a shorter stretch")
-    told = frame["call"] != TOO_SHORT
+    told = frame["probability"].notna()
     if not told.any():
         return Answer(frame, int((frame["end"] - frame["start"]).to_numpy().argmax()), None, None)
-    shown = int(np.nanargmax(frame["probability"].where(told)))
+    shown = int(np.nanargmax(frame["probability"]))
     sequence = stretches[shown].sequence
     values = _explain(bundle, count_kmers([sequence], bundle.k), in_time)
     words = None if values is None else _name_words(values, vocabulary(bundle.k), n_words)

@@ -21,7 +21,7 @@ from neanderthal_nlp.bundle import Bundle
 from neanderthal_nlp.figures.style import DEPLETED, INTROGRESSED, count_axis, new_figure, styled
 from neanderthal_nlp.predict import DEPLETED as NO
 from neanderthal_nlp.predict import INTROGRESSED as YES
-from neanderthal_nlp.predict import TOO_SHORT
+from neanderthal_nlp.predict import TOO_SHORT, UNLIKE
 
 if TYPE_CHECKING:
     from neanderthal_nlp.along import Profile
@@ -86,7 +86,7 @@ def format_answer(answer: Answer, bundle: Bundle, *, gc: tuple[float, float] | N
     """
     frame = answer.stretches
     row = frame.iloc[answer.shown]
-    told = frame[frame["call"] != TOO_SHORT]
+    told = frame[frame["probability"].notna()]
     largest = max((abs(value) for side in answer.words or () for _, value in side), default=1.0)
     sides = [] if answer.words is None else [
         (title, style, [(word, 100 * abs(value) / largest) for word, value in words])
@@ -99,10 +99,11 @@ def format_answer(answer: Answer, bundle: Bundle, *, gc: tuple[float, float] | N
         row=row,
         place=_place(row),
         n=len(frame),
-        calls={call: int((frame["call"] == call).sum()) for call in (YES, NO, TOO_SHORT)},
+        calls={call: int((frame["call"] == call).sum()) for call in (YES, NO, TOO_SHORT, UNLIKE)},
         verdict=_verdict(row, bundle),
         either=_either(row, bundle),
-        told=row["call"] != TOO_SHORT,
+        told=bool(np.isfinite(row["probability"])),
+        unlike=row["call"] == UNLIKE,
         interval=bool(np.isfinite(row["low"])),
         rare=with_prior(float(row["probability"])),
         share=SHARE,
@@ -130,6 +131,8 @@ def _either(row: pd.Series, bundle: Bundle) -> bool:
 def _verdict(row: pd.Series, bundle: Bundle) -> str:
     if row["call"] == TOO_SHORT:
         return "Too short to say"
+    if row["call"] == UNLIKE:
+        return "Unlike anything the model has seen"
     if _either(row, bundle):
         return "It could be either"
     return "It looks more Neanderthal than not" if row["call"] == YES else "It does not look Neanderthal"
@@ -232,7 +235,7 @@ def plot_stretches(frame: pd.DataFrame, *, width: float) -> Figure:
     axis = figure.add_subplot()
     single = bool((frame["record"] == frame["record"].iloc[0]).all())
     x = ((frame["start"] + frame["end"]) / 2).to_numpy() if single else np.arange(1, len(frame) + 1)
-    told = (frame["call"] != TOO_SHORT).to_numpy()
+    told = frame["probability"].notna().to_numpy()
     for call, colour in ((YES, INTROGRESSED), (NO, DEPLETED)):
         chosen = told & (frame["call"] == call).to_numpy()
         part = frame[chosen]

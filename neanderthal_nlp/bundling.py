@@ -107,8 +107,10 @@ def fit_audited(
     )  # fmt: skip
     test = parts.test
     metrics = []
-    for length, values in scores.items():
-        probability = calibrate(fitted, values[test], np.full(len(test), length)).probability
+    for (length, values), lowest, highest in zip(scores.items(), fitted.lowest, fitted.highest, strict=True):
+        # Beyond the range there is no probability: the nearest one that there is stands in for the measures.
+        within = np.clip(values[test], lowest, highest)
+        probability = calibrate(fitted, within, np.full(len(test), length)).probability
         found = evaluate(labels[test], probability, groups=clusters[test], rng=seed)
         metrics += _metrics(f"held-out chromosomes, first {length:,} nt", found)
     return final._replace(calibration=fitted, metrics=metrics)

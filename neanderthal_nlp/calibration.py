@@ -19,7 +19,9 @@ from neanderthal_nlp.errors import InputError
 
 CONFIDENCE = 0.95
 N_RESAMPLES = 200
-_FIELDS = ("lengths", "slopes", "intercepts")
+MARGIN = 0.25
+"""Share of the range of scores by which a score may pass its ends; it has the probability of the end then."""
+_FIELDS = ("lengths", "lowest", "highest", "slopes", "intercepts")
 
 
 class Calibration(NamedTuple):
@@ -29,11 +31,15 @@ class Calibration(NamedTuple):
     ----------
     lengths : ndarray of float64, shape (m,)
         Lengths that were measured, nt, ascending.
+    lowest, highest : ndarray of float64, shape (m,)
+        Range of the scores that the curves were fitted to: far beyond it nothing is known (`MARGIN`).
     slopes, intercepts : ndarray of float64, shape (m, 1 + n_resamples)
         Log-odds of being introgressed = slope x score + intercept.
     """
 
     lengths: np.ndarray
+    lowest: np.ndarray
+    highest: np.ndarray
     slopes: np.ndarray
     intercepts: np.ndarray
 
@@ -45,22 +51,23 @@ class Calibration(NamedTuple):
     def from_dict(cls, found: Mapping[str, Any]) -> Self:
         """Read what `to_dict` gave; `InputError` where it is anything else."""
         try:
-            lengths, slopes, intercepts = (np.array(found[name], dtype=np.float64) for name in _FIELDS)
+            values = cls(*(np.array(found[name], dtype=np.float64) for name in _FIELDS))
         except (KeyError, TypeError, ValueError):
             raise InputError(f"calibration: expected numbers under {', '.join(_FIELDS)}") from None
-        fits = lengths.ndim == 1 and slopes.ndim == 2 and slopes.shape == intercepts.shape
-        if not fits or len(slopes) != len(lengths) or not slopes.size:
-            raise InputError(f"calibration: found shapes {lengths.shape}, {slopes.shape} and {intercepts.shape}, "
-                             "expected (m,), (m, n) and (m, n)")  # fmt: skip
-        if not all(np.isfinite(values).all() for values in (lengths, slopes, intercepts)) or not (
-            (np.diff(lengths) > 0).all() and lengths[0] > 0
+        n, shapes = values.lengths.size, [part.shape for part in values]
+        n_curves = values.slopes.shape[-1] if values.slopes.ndim else 0
+        if not n * n_curves or shapes != [(n,)] * 3 + [(n, n_curves)] * 2:
+            raise InputError(f"calibration: found shapes {', '.join(map(str, shapes))}, "
+                             "expected (m,), (m,), (m,), (m, n), (m, n)")  # fmt: skip
+        if not all(np.isfinite(part).all() for part in values) or not (
+            (np.diff(values.lengths) > 0).all() and values.lengths[0] > 0
         ):
             raise InputError("calibration: expected finite numbers and ascending lengths")
-        return cls(lengths, slopes, intercepts)
+        return values
 
 
 class Probabilities(NamedTuple):
-    """Calibrated probabilities with 95 % intervals, float64 arrays of shape (n,)."""
+    """Calibrated probabilities with 95 % intervals, float64 arrays of shape (n,); NaN for scores never seen."""
 
     probability: np.ndarray
     low: np.ndarray
@@ -110,7 +117,8 @@ def fit_calibration(
             weights.append(drawn)
     lengths = sorted(scores)
     curves = np.array([[_fit_curve(scores[length], labels, drawn) for drawn in weights] for length in lengths])
-    return Calibration(np.array(lengths, dtype=np.float64), curves[..., 0], curves[..., 1])
+    lowest, highest = (np.array([extreme(scores[length]) for length in lengths]) for extreme in (np.min, np.max))
+    return Calibration(np.array(lengths, dtype=np.float64), lowest, highest, curves[..., 0], curves[..., 1])
 
 
 def _fit_curve(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
@@ -128,8 +136,8 @@ def calibrate(
 ) -> Probabilities:
     """Turn scores into probabilities.
 
-    Between two measured lengths the curve's slope and intercept are interpolated on the logarithm of the length;
-    beyond the first and the last they are those.
+    Between two measured lengths the curve's slope and intercept, and the range of scores, are interpolated on the
+    logarithm of the length; beyond the first and the last they are those.
 
     Parameters
     ----------
@@ -149,6 +157,9 @@ def calibrate(
     before = np.minimum(place.astype(np.int64), max(len(calibration.lengths) - 2, 0))
     after = np.minimum(before + 1, len(calibration.lengths) - 1)
     share = place - before
+    lowest, highest = (values[before] * (1 - share) + values[after] * share
+                       for values in (calibration.lowest, calibration.highest))  # fmt: skip
+    within = np.clip(scores, lowest, highest)
     probability, low, high = np.empty((3, len(scores)))
     tail, shift = (1 - CONFIDENCE) / 2, logit(prior)
     step = 1 << 14  # rows of the resamples at once: constant memory
@@ -159,7 +170,8 @@ def calibrate(
             values[before[rows]] * (1 - part) + values[after[rows]] * part
             for values in (calibration.slopes, calibration.intercepts)
         )
-        odds = slope * scores[rows, None] + intercept + shift
+        odds = slope * within[rows, None] + intercept + shift
         probability[rows] = expit(odds[:, 0])
         low[rows], high[rows] = expit(np.quantile(odds, [tail, 1 - tail], axis=1))
-    return Probabilities(probability, low, high)
+    seen = np.abs(scores - within) <= MARGIN * (highest - lowest)
+    return Probabilities(*(np.where(seen, part, np.nan) for part in (probability, low, high)))

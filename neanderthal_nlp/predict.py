@@ -24,7 +24,8 @@ from neanderthal_nlp.genome import Genome
 from neanderthal_nlp.intervals import OverlapCounter, home_chromosome
 from neanderthal_nlp.kmers import LETTERS, count_kmers, vocabulary
 
-INTROGRESSED, DEPLETED, TOO_SHORT = "introgressed", "depleted", "too short to say"
+INTROGRESSED, DEPLETED = "introgressed", "depleted"
+TOO_SHORT, UNLIKE = "too short to say", "unlike anything seen"
 TRAINED_ON, SAME_CHROMOSOME, HELD_OUT, UNKNOWN = "trained on", "same chromosome", "held out", "unknown"
 N_WORDS = 3
 """Words that are named for each side."""
@@ -184,10 +185,10 @@ def predict(
     DataFrame
         `record`, `start`, `end` (0-based half-open, in the record), `chrom`, `chrom_start`, `chrom_end` ("" and -1
         where the place is not known), `gc` (share among the called letters), `score`, `probability`, `low`, `high`
-        (NaN where the stretch is too short; the interval also where the model has none), `call` ("introgressed",
-        "depleted", "too short to say"), `seen` (against the windows that the model was trained on: "trained on" where
-        it overlaps one, "same chromosome", "held out", "unknown"), `speak_for` and `speak_against` (lists of
-        (word, contribution), the largest first).
+        (NaN where the stretch is too short or its score beyond all that were calibrated; the interval also where the
+        model has none), `call` ("introgressed", "depleted", "too short to say", "unlike anything seen"), `seen`
+        (against the windows that the model was trained on: "trained on" where it overlaps one, "same chromosome",
+        "held out", "unknown"), `speak_for` and `speak_against` (lists of (word, contribution), the largest first).
 
     Raises
     ------
@@ -229,7 +230,8 @@ def _predict_batch(
             "gc": [_gc(stretch.sequence) for stretch in batch],
             **{name: np.where(told, values, np.nan) for name, values in
                {"score": score, "probability": probability, "low": low, "high": high}.items()},
-            "call": np.select([~told, probability > bundle.threshold], [TOO_SHORT, INTROGRESSED], DEPLETED),
+            "call": np.select([~told, np.isnan(probability), probability > bundle.threshold],
+                              [TOO_SHORT, UNLIKE, INTROGRESSED], DEPLETED),
         }
     )  # fmt: skip
     frame["seen"] = seen.tell(frame)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from neanderthal_nlp.bundle import Bundle
-from neanderthal_nlp.predict import DEPLETED, INTROGRESSED, TOO_SHORT
+from neanderthal_nlp.predict import DEPLETED, INTROGRESSED, TOO_SHORT, UNLIKE
 from neanderthal_nlp.tracks import prediction_track
 
 _WORDS = ["speak_for", "speak_against"]
@@ -24,6 +24,7 @@ class CallCounts(NamedTuple):
     introgressed: int
     depleted: int
     too_short: int
+    unlike: int
 
 
 def write_predictions(batches: Iterable[pd.DataFrame], bundle: Bundle, handle: IO[str], *, form: str) -> CallCounts:
@@ -46,7 +47,7 @@ def write_predictions(batches: Iterable[pd.DataFrame], bundle: Bundle, handle: I
     -------
     CallCounts
     """
-    counts = dict.fromkeys((INTROGRESSED, DEPLETED, TOO_SHORT), 0)
+    counts = dict.fromkeys((INTROGRESSED, DEPLETED, TOO_SHORT, UNLIKE), 0)
     if form == "json":
         handle.write(f'{{"model": {json.dumps(_about(bundle))},\n"stretches": [')
     separator = "\n"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit
 
-from neanderthal_nlp.calibration import Calibration, calibrate, fit_calibration
+from neanderthal_nlp.calibration import MARGIN, Calibration, calibrate, fit_calibration
 from neanderthal_nlp.errors import InputError
 
 
@@ -53,7 +53,7 @@ def test_interval_holds_the_probability_and_narrows_with_windows(fitted):
     assert (wide.high - wide.low).mean() > 2 * (found.high - found.low).mean()
 
 
-@given(st.floats(100, 1e5), st.floats(-20, 20))
+@given(st.floats(100, 1e5), st.floats(-2, 8))
 def test_lengths_between_lie_between(fitted, length, score):
     ends = [calibrate(fitted, np.array([score]), np.array([at])) for at in (1_000, 10_000)]
     here = calibrate(fitted, np.array([score]), np.array([length]))
@@ -65,11 +65,22 @@ def test_lengths_between_lie_between(fitted, length, score):
         assert here.probability[0] == pytest.approx(ends[1].probability[0])
 
 
-@given(st.floats(0.001, 0.999), st.floats(-5, 10))
+@given(st.floats(0.001, 0.999), st.floats(-2, 8))
 def test_a_prior_multiplies_the_odds(fitted, prior, score):
     half, other = (calibrate(fitted, np.array([score]), np.array([5_000]), prior=share) for share in (0.5, prior))
     for before, after in zip(half, other, strict=True):
         assert after[0] / (1 - after[0]) == pytest.approx(before[0] / (1 - before[0]) * prior / (1 - prior), rel=1e-6)
+
+
+def test_scores_beyond_all_that_were_seen_get_no_probability(fitted):
+    at = {length: row for row, length in enumerate(fitted.lengths)}[10_000]
+    ends = np.array([fitted.lowest[at], fitted.highest[at]])
+    far = MARGIN * np.diff(ends) * [-1.001, 1.001]
+    inside, near, outside = (calibrate(fitted, ends + share * far, np.full(2, 10_000)) for share in (0, 0.99, 1))
+    assert all(np.isfinite(part).all() for part in inside)
+    np.testing.assert_array_equal(near, inside)
+    assert all(np.isnan(part).all() for part in outside)
+    assert np.isfinite(calibrate(fitted, ends + far, np.full(2, 1_000)).probability).all()  # wider there
 
 
 def test_many_scores_are_calibrated_as_one(fitted):
@@ -93,12 +104,19 @@ def test_calibration_survives_json(fitted):
         ({"slopes": None}, "found shapes"),
         ({"slopes": [["a"]]}, "expected numbers"),
         ({"slopes": [[1.0]]}, "found shapes"),
+        ({"lowest": [0.0]}, "found shapes"),
         ({"lengths": [10.0, 5.0]}, "ascending"),
         ({"intercepts": [[1.0, float("nan")], [1.0, 1.0]]}, "finite"),
     ],
 )
 def test_damaged_calibration_is_refused(change, said):
-    whole = {"lengths": [5.0, 10.0], "slopes": [[1.0, 1.0], [1.0, 1.0]], "intercepts": [[0.0, 0.0], [0.0, 0.0]]}
+    whole = {
+        "lengths": [5.0, 10.0],
+        "lowest": [0.0, 0.0],
+        "highest": [1.0, 1.0],
+        "slopes": [[1.0, 1.0], [1.0, 1.0]],
+        "intercepts": [[0.0, 0.0], [0.0, 0.0]],
+    }
     Calibration.from_dict(whole)
     with pytest.raises(InputError, match=said):
         Calibration.from_dict(whole | change)

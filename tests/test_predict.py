@@ -18,6 +18,7 @@ from neanderthal_nlp.predict import (
     DEPLETED,
     INTROGRESSED,
     TOO_SHORT,
+    UNLIKE,
     Stretch,
     contributions,
     cut_records,
@@ -89,6 +90,15 @@ def test_case_and_batches_do_not_matter(name, request, monkeypatch):
     monkeypatch.setattr("neanderthal_nlp.predict._BATCH", 7)
     pieces = table([stretch._replace(sequence=stretch.sequence.lower()) for stretch in stretches], bundle, n_words=0)
     pd.testing.assert_frame_equal(pieces, whole, rtol=1e-12)
+
+
+def test_what_is_unlike_the_windows_gets_no_number(audited, as_published):
+    for sequence in ("A" * 2_000, "GC" * 1_000, "ACGT" * 400):
+        found = table([Stretch("odd", 0, sequence)], audited).loc[0]
+        assert found["call"] == UNLIKE
+        assert found[["probability", "low", "high"]].isna().all()
+        assert np.isfinite(found["score"])
+        assert table([Stretch("odd", 0, sequence)], as_published, n_words=0).loc[0, "call"] in (INTROGRESSED, DEPLETED)
 
 
 def test_a_prior_is_for_calibrated_models_only(audited, as_published, refused):

@@ -35,7 +35,7 @@ def frame(audited):
 def written(frame, audited, form, pieces=2):
     handle = io.StringIO()
     counts = write_predictions((frame.iloc[i::pieces] for i in range(pieces)), audited, handle, form=form)
-    assert counts == CallCounts(3, 1, 1, 1)
+    assert counts == CallCounts(3, 1, 1, 1, 0)
     return handle.getvalue()
 
 

@@ -232,7 +232,7 @@ def _places(regions: Path | None, sizes: Mapping[str, int]) -> pd.DataFrame:
 
 def _tell(name: str, n: CallCounts, bundle: Bundle) -> None:
     say(name, f"{n.total:,} stretches: {n.introgressed:,} called introgressed, {n.depleted:,} depleted, "
-        f"{n.too_short:,} too short to say")  # fmt: skip
+        f"{n.too_short:,} too short to say" + (f", {n.unlike:,} unlike anything seen" if n.unlike else ""))  # fmt: skip
     if bundle.synthetic:
         say(name, f"the bundle {bundle.name} was trained on a made-up genome: it says nothing about human DNA")
 
