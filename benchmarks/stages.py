@@ -23,14 +23,17 @@ import pandas as pd
 import table
 import yaml
 from matplotlib.figure import Figure
+from sklearn.ensemble import RandomForestClassifier
 
 from neanderthal_nlp.figures.style import DEPLETED, DPI, INTROGRESSED, TWO_COLUMNS, new_figure, spread_apart, styled
 from neanderthal_nlp.files import markdown_table, read_table, replacing
+from neanderthal_nlp.persistence import load_model
 from neanderthal_nlp.profiles import read_profile
 
 COSTS = {"command": str, "arguments": str, "seconds": float, "cpu_seconds": float, "peak_mib": float}
 PICTURE = Path(__file__).with_name("growth.png")
 _ALL = "**all**"
+_NODE = 64  # bytes of a node in scikit-learn's table of a tree, its values aside
 SHORTEST = 5.0
 """Processor seconds at the largest size below which a stage is mostly its own start: no exponent and no line."""
 
@@ -209,6 +212,16 @@ def describe(arguments: argparse.Namespace, source: str) -> str:
     )
 
 
+def describe_forest(forest: RandomForestClassifier, *, wanted: int) -> str:
+    """Say how much memory the profile's number of trees adds to what was measured with fewer; "" with as many."""
+    trees = [tree.tree_ for tree in forest.estimators_]
+    if len(trees) >= wanted:
+        return ""
+    each = sum(tree.node_count * (_NODE + tree.value[0].nbytes) for tree in trees) / len(trees) / 2**20
+    return (f"A tree of the forest holds {each:.2f} MiB: {wanted} rather than {len(trees)} add "
+            f"{(wanted - len(trees)) * each:,.0f} MiB to what was measured.")  # fmt: skip
+
+
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -239,16 +252,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     }
     whole = inputs.write_inputs(inputs.find_folder(), inputs.find_data())
     base = whole.genome.parent / "stages"
-    runs = {}
+    runs, largest_folder = {}, base
     for share in arguments.shares:
         folder = base / str(share).replace("/", "_")
         found = inputs.write_subset(whole, folder / "inputs" / "bench", share=float(share))
         run_workflow(found, folder, settings, cores=arguments.cores, target=arguments.target)
         n_windows = len(read_table(folder / "results" / "windows.tsv"))
         runs[n_windows] = sum_costs(read_costs(folder / "costs.tsv"))
+        largest_folder = folder if n_windows == max(runs) else largest_folder
     largest = extrapolate(runs[max(runs)], shortened)
     text = f"{markdown_table(tabulate_growth(runs))}\n{describe(arguments, whole.source)}"
-    text += f"\nExtrapolated, {max(runs):,} windows: {largest}\n" if largest else ""
+    forest = describe_forest(load_model(largest_folder / "models" / "forest.skops"), wanted=profile["n_estimators"])
+    text += f"\nExtrapolated, {max(runs):,} windows: {largest} {forest}\n" if largest else ""
     print(text)
     figure = plot_growth(runs)
     save_growth(figure, base / "growth.png")

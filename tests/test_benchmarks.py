@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.ensemble import RandomForestClassifier
 from twobit import write_twobit
 
 from neanderthal_nlp import intervals
@@ -305,6 +306,18 @@ def test_the_network_s_time_is_extrapolated_and_says_so(costs):
                      "audit score forest, 500 trees rather than 100: at most 45 s. "
                      "All stages with these: at most 657 s.")  # fmt: skip
     assert stages.extrapolate(costs, {"network": (200, 200, "epochs")}) == ""
+
+
+def test_the_forest_s_memory_is_counted():
+    rng = np.random.default_rng(1)
+    forest = RandomForestClassifier(7, random_state=1).fit(rng.random((3_000, 4)), rng.integers(0, 2, 3_000))
+    held = [tree.tree_.__getstate__() for tree in forest.estimators_]
+    each = np.mean([state["nodes"].nbytes + state["values"].nbytes for state in held]) / 2**20
+    assert each > 0.05
+    assert stages.describe_forest(forest, wanted=7) == ""
+    assert stages.describe_forest(forest, wanted=107) == (
+        f"A tree of the forest holds {each:.2f} MiB: 107 rather than 7 add {100 * each:,.0f} MiB to what was measured."
+    )
 
 
 @given(st.floats(0, 2.5), st.floats(0.1, 100))
