@@ -100,7 +100,7 @@ def test_benchmarks_that_were_run_again_take_their_own_place(results):
 
 def test_readme_holds_tables():
     text = table.README.read_text(encoding="utf-8")
-    for name, first in (("bench", "| work | against | bar | measured | ours takes |"),):
+    for name, first in (("bench", "| work | against | bar | measured | ours takes |"), ("stages", "| stage | ")):
         inside = text.split(f"<!-- {name}: begin -->")[1].split(f"<!-- {name}: end -->")[0].strip()
         assert inside.startswith(first)
         assert len([line for line in inside.splitlines() if line.startswith("| ")]) > 15
