@@ -252,17 +252,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     }
     whole = inputs.write_inputs(inputs.find_folder(), inputs.find_data())
     base = whole.genome.parent / "stages"
-    runs, largest_folder = {}, base
+    runs, folders = {}, {}
     for share in arguments.shares:
         folder = base / str(share).replace("/", "_")
         found = inputs.write_subset(whole, folder / "inputs" / "bench", share=float(share))
         run_workflow(found, folder, settings, cores=arguments.cores, target=arguments.target)
         n_windows = len(read_table(folder / "results" / "windows.tsv"))
         runs[n_windows] = sum_costs(read_costs(folder / "costs.tsv"))
-        largest_folder = folder if n_windows == max(runs) else largest_folder
+        folders[n_windows] = folder
     largest = extrapolate(runs[max(runs)], shortened)
     text = f"{markdown_table(tabulate_growth(runs))}\n{describe(arguments, whole.source)}"
-    forest = describe_forest(load_model(largest_folder / "models" / "forest.skops"), wanted=profile["n_estimators"])
+    forest = describe_forest(load_model(folders[max(runs)] / "models" / "forest.skops"), wanted=profile["n_estimators"])
     text += f"\nExtrapolated, {max(runs):,} windows: {largest} {forest}\n" if largest else ""
     print(text)
     figure = plot_growth(runs)

@@ -22,12 +22,13 @@ from Bio.SeqIO.FastaIO import SimpleFastaParser
 from neanderthal_nlp.along import Profile, profile_along
 from neanderthal_nlp.app_html import format_answer, format_error, format_header, read_template
 from neanderthal_nlp.bundle import Bundle
+from neanderthal_nlp.embeddings import gc_of_kmers
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.files import open_text
 from neanderthal_nlp.genome import Genome
 from neanderthal_nlp.kmers import count_kmers, vocabulary
 from neanderthal_nlp.parameters import GENE_LENGTH
-from neanderthal_nlp.predict import contributions, cut_records, predict
+from neanderthal_nlp.predict import contributions, cut_records, largest_words, predict
 
 if TYPE_CHECKING:
     import gradio
@@ -160,7 +161,9 @@ def answer(
     shown = int(np.nanargmax(frame["probability"]))
     sequence = stretches[shown].sequence
     values = _explain(bundle, count_kmers([sequence], bundle.k), in_time)
-    words = None if values is None else _name_words(values, vocabulary(bundle.k), n_words)
+    words = None
+    if values is not None:
+        words = Words(*largest_words(values[None], np.array(vocabulary(bundle.k)), n_words)[0])
     return Answer(frame, shown, profile_along(bundle, sequence), words)
 
 
@@ -179,15 +182,6 @@ def _explain(bundle: Bundle, counts: np.ndarray, in_time: Callable[[], bool]) ->
     return total / len(trees)
 
 
-def _name_words(values: np.ndarray, words: list[str], n: int) -> Words:
-    order = np.argsort(-values, kind="stable")
-    speak_for, speak_against = (
-        [(words[i], float(values[i])) for i in chosen if sign * values[i] > 0]
-        for sign, chosen in ((1, order[:n]), (-1, order[::-1][:n]))
-    )
-    return Words(speak_for, speak_against)
-
-
 def mean_gc(bundle: Bundle, counts: np.ndarray) -> tuple[float, float] | None:
     """Mean share of G and C in the introgressed and in the depleted windows that a bundle was trained on.
 
@@ -204,7 +198,7 @@ def mean_gc(bundle: Bundle, counts: np.ndarray) -> tuple[float, float] | None:
     """
     if counts.shape != (len(bundle.windows), 4**bundle.k):
         return None
-    share = np.array([sum(letter in "GC" for letter in word) / bundle.k for word in vocabulary(bundle.k)])
+    share = gc_of_kmers(vocabulary(bundle.k))
     gc = np.concatenate([_mean_of_words(counts[i : i + 1024], share) for i in range(0, len(counts), 1024)])
     trained, label = bundle.windows["side"] == "train", bundle.windows["label"]
     introgressed, depleted = (float(gc[(trained & (label == value)).to_numpy()].mean()) for value in (1, 0))

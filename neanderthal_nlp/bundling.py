@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from neanderthal_nlp.intervals import home_chromosome
 from neanderthal_nlp.kmers import count_kmers
 from neanderthal_nlp.linear import fit_linear
 from neanderthal_nlp.sequences import fetch_along_genome
-from neanderthal_nlp.splits import SIDES, Split, check_classes
+from neanderthal_nlp.splits import MANIFEST_COLUMNS, Split, check_classes, split_table
 
 LENGTHS = (1_000, 2_000, 5_000, 10_000)
 """Lengths at which probabilities are calibrated and measured, nt."""
@@ -49,7 +50,7 @@ def fit_audited(
     Parameters
     ----------
     windows : DataFrame
-        `chrom, start, end, label, cluster`.
+        `chrom, start, end, label, pair, cluster`.
     counts : ndarray of int32, shape (n, 4**k)
         Of these windows; may be a memory map.
     genome : Genome
@@ -80,11 +81,12 @@ def fit_audited(
     window_length = int(sizes.max())
     lengths = sorted({length for length in lengths if MIN_LENGTH <= length < window_length} | {window_length})
     labels, clusters = windows["label"].to_numpy(), windows["cluster"].to_numpy()
+    manifest = split_table(windows, parts)[list(MANIFEST_COLUMNS)]
 
     def train(rows: np.ndarray) -> Bundle:
         model = fit_linear("logistic_regression", counts, labels, rows=rows, seed=seed)
         return Bundle("audited", "logistic_regression", model, k, window_length, min(MIN_LENGTH, window_length), True,
-                      0.5, None, protocol, _manifest(windows, parts), synthetic, [], dict(provenance))  # fmt: skip
+                      0.5, None, protocol, manifest, synthetic, [], dict(provenance))  # fmt: skip
 
     groups = home_chromosome(windows["chrom"]).to_numpy()[parts.train]
     if len(np.unique(groups)) < 2:  # too small a genome to keep chromosomes apart
@@ -142,15 +144,10 @@ def wrap_published(
         As for `fit_audited`.
     """
     window_length = int((windows["end"] - windows["start"]).max())
+    manifest = split_table(windows, parts)[list(MANIFEST_COLUMNS)]
     metrics = _metrics(f"held out by the split {protocol!r}", evaluation)
     return Bundle("as_published", "forest", forest, k, window_length, min(MIN_LENGTH, window_length), False, 0.5, None,
-                  protocol, _manifest(windows, parts), synthetic, metrics, dict(provenance))  # fmt: skip
-
-
-def _manifest(windows: pd.DataFrame, parts: Split) -> pd.DataFrame:
-    side = np.full(len(windows), SIDES[2], dtype=object)
-    side[parts.train], side[parts.test] = SIDES[:2]
-    return windows[["chrom", "start", "end", "label"]].assign(side=side)
+                  protocol, manifest, synthetic, metrics, dict(provenance))  # fmt: skip
 
 
 def _metrics(name: str, found: Evaluation) -> list[dict[str, Any]]:
@@ -172,14 +169,8 @@ def _score_cut(
     return scores
 
 
-def _batches(windows: pd.DataFrame, genome: Genome) -> Iterator[tuple[np.ndarray, list[str]]]:
-    rows: list[int] = []
-    texts: list[str] = []
-    for row, text in fetch_along_genome(windows, genome):
-        rows.append(row)
-        texts.append(text)
-        if len(rows) == _BATCH:
-            yield np.array(rows), texts
-            rows, texts = [], []
-    if rows:
+def _batches(windows: pd.DataFrame, genome: Genome) -> Iterator[tuple[np.ndarray, tuple[str, ...]]]:
+    remaining = fetch_along_genome(windows, genome)
+    while batch := list(islice(remaining, _BATCH)):
+        rows, texts = zip(*batch, strict=True)
         yield np.array(rows), texts

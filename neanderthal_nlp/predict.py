@@ -6,7 +6,6 @@ and the words that speak for and against it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
@@ -21,7 +20,7 @@ from neanderthal_nlp.calibration import calibrate
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.files import open_text
 from neanderthal_nlp.genome import Genome
-from neanderthal_nlp.intervals import OverlapCounter, home_chromosome
+from neanderthal_nlp.intervals import PLACE, OverlapCounter, home_chromosome
 from neanderthal_nlp.kmers import LETTERS, count_kmers, vocabulary
 
 INTROGRESSED, DEPLETED = "introgressed", "depleted"
@@ -31,7 +30,6 @@ N_WORDS = 3
 """Words that are named for each side."""
 _AMBIGUOUS = "NRYKMSWBDHV"  # IUPAC codes of several letters; words that hold one are not counted
 _KNOWN = (LETTERS + _AMBIGUOUS + (LETTERS + _AMBIGUOUS).lower()).encode()
-_PLACE = re.compile(r"(?P<chrom>[^\s:]+):(?P<start>[0-9,]+)-(?P<end>[0-9,]+)$")
 _BATCH = 1024
 
 
@@ -111,7 +109,7 @@ def cut_records(
         genome. It does so only where the record has as many letters.
     """
     for name, sequence in records:
-        found = _PLACE.match(name) if placed else None
+        found = PLACE.fullmatch(name) if placed else None
         chrom, origin = "", 0
         if found is not None:
             first, last = (int(found[group].replace(",", "")) for group in ("start", "end"))
@@ -235,7 +233,9 @@ def _predict_batch(
         }
     )  # fmt: skip
     frame["seen"] = seen.tell(frame)
-    largest = _largest(contributions(bundle, counts).by_word, words, n_words) if n_words else [([], [])] * len(batch)
+    largest = (
+        largest_words(contributions(bundle, counts).by_word, words, n_words) if n_words else [([], [])] * len(batch)
+    )
     frame["speak_for"], frame["speak_against"] = zip(*[
         sides if said else ([], []) for sides, said in zip(largest, told, strict=True)
     ], strict=True)  # fmt: skip
@@ -302,10 +302,24 @@ def _tree_contributions(forest: Any, X: np.ndarray) -> Contributions:
     return Contributions(np.full(len(X), explainer.expected_value[1]), values[..., 1])
 
 
-def _largest(
+def largest_words(
     values: np.ndarray, words: np.ndarray, n: int
 ) -> list[tuple[list[tuple[str, float]], list[tuple[str, float]]]]:
-    """The words that add most and those that take away most, of each row."""
+    """The words that add most and those that take away most, of each row.
+
+    Parameters
+    ----------
+    values : ndarray of float64, shape (n_rows, n_words)
+        Of `contributions`.
+    words : ndarray of str, shape (n_words,)
+    n : int
+        Words to name for each side, at least 1.
+
+    Returns
+    -------
+    list of (list, list)
+        For and against, of (word, contribution), the largest first; none that add nothing.
+    """
     n = min(n, values.shape[1])
     sides = []
     for signed in (values, -values):

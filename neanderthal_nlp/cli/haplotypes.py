@@ -19,8 +19,6 @@ from neanderthal_nlp.files import provenance, replacing, write_json
 if TYPE_CHECKING:
     from neanderthal_nlp.haplotypes import HaplotypeGenome
 
-_REGION = re.compile(r"(?P<chrom>[^\s:]+):(?P<start>[0-9,]+)-(?P<end>[0-9,]+)")
-
 
 def haplotypes(
     genome: GenomeFile,
@@ -66,7 +64,7 @@ def haplotypes(
 
 def _regions(region: str | None, haplotype: HaplotypeGenome) -> pd.DataFrame:
     """Stretches that the user asked for; whole chromosomes by default."""
-    from neanderthal_nlp.intervals import check_regions, match_naming, read_bed
+    from neanderthal_nlp.intervals import PLACE, check_regions, match_naming, read_bed
 
     sizes = haplotype.chromsizes
     if region is None:
@@ -75,7 +73,7 @@ def _regions(region: str | None, haplotype: HaplotypeGenome) -> pd.DataFrame:
             say("haplotypes", f"left out: {len(sizes) - len(chroms):,} of the genome's {len(sizes):,} chromosomes, "
                 "on which the VCF has no records")  # fmt: skip
         return pd.DataFrame({"chrom": chroms, "start": 0, "end": [sizes[chrom] for chrom in chroms]})
-    if (place := _REGION.fullmatch(region)) is not None:
+    if (place := PLACE.fullmatch(region)) is not None:
         first, last = (int(place[group].replace(",", "") or 0) for group in ("start", "end"))
         if not 1 <= first <= last:
             raise InputError(f"--region: found {region}, expected a start of at least 1 and an end not before it")

@@ -15,7 +15,7 @@ import typer
 from neanderthal_nlp import parameters
 from neanderthal_nlp.cli.stage import Cache, Directory, GenomeFile, Seed, Stage, check_split, load_counts, say
 from neanderthal_nlp.errors import InputError
-from neanderthal_nlp.files import provenance, read_json, read_table, replacing
+from neanderthal_nlp.files import read_json, read_table, replacing
 
 if TYPE_CHECKING:
     from neanderthal_nlp.bundle import Bundle
@@ -89,7 +89,7 @@ def _make_audited(stage: Stage, genome: Path, k: int, seed: int, cache: Path | N
     with open_genome(genome, cache=cache) as letters:
         return bundling.fit_audited(windows, counts, letters, parts, k=k, protocol="chromosome",
                                     synthetic=_is_synthetic(stage), seed=seed,
-                                    provenance=provenance(inputs, {"seed": seed, "k": k}, 0))  # fmt: skip
+                                    provenance=stage.provenance(inputs, {"seed": seed, "k": k}))  # fmt: skip
 
 
 def _wrap_published(stage: Stage, genome: Path, k: int, seed: int, cache: Path | None) -> Bundle:
@@ -108,7 +108,7 @@ def _wrap_published(stage: Stage, genome: Path, k: int, seed: int, cache: Path |
         k=k,
         protocol=read_json(stage.results / "split.json")["protocol"],
         synthetic=_is_synthetic(stage),
-        provenance=provenance(inputs, {"seed": seed, "k": k}, 0),
+        provenance=stage.provenance(inputs, {"seed": seed, "k": k}),
     )
 
 
@@ -221,9 +221,7 @@ def _places(regions: Path | None, sizes: Mapping[str, int]) -> pd.DataFrame:
 
     if regions is None:
         return pd.DataFrame({"chrom": list(sizes), "start": 0, "end": list(sizes.values())})
-    frame = intervals.match_naming(intervals.read_bed(regions), sizes)
-    intervals.check_regions(frame, sizes, source=str(regions))
-    merged = intervals.merge_overlapping(frame)
+    merged = intervals.merge_overlapping(intervals.read_regions(regions, sizes))
     rank = {chrom: number for number, chrom in enumerate(sizes)}
     return merged.sort_values(
         ["chrom", "start"], key=lambda column: column.map(rank) if column.name == "chrom" else column

@@ -73,7 +73,11 @@ class Stage:
 
     def record(self, path: Path, inputs: Mapping[str, Path], settings: Mapping[str, Any], **more: Any) -> None:
         """Write a JSON file that says where a result comes from, after what `more` holds."""
-        write_json({**more, **provenance(inputs, settings, time.perf_counter() - self._start)}, path)
+        write_json({**more, **self.provenance(inputs, settings)}, path)
+
+    def provenance(self, inputs: Mapping[str, Path], settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Say where a result comes from; see `files.provenance`."""
+        return provenance(inputs, settings, time.perf_counter() - self._start)
 
 
 def read_gaps(path: Path) -> pd.DataFrame:
