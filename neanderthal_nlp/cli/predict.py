@@ -68,9 +68,9 @@ def bundle(
     """Put models of the run into bundles, with all that is needed to use them and to know what they are worth."""
     from neanderthal_nlp.bundle import write_bundle
 
-    stage = Stage("bundle", directory)
     make = {Model.audited: _make_audited, Model.as_published: _wrap_published}
     for name in model or Model:
+        stage = Stage("bundle", directory)
         made = make[name](stage, genome, k, seed, cache)
         write_bundle(made, bundle_folder(directory, name))
         for row in made.metrics:
@@ -87,9 +87,9 @@ def _make_audited(stage: Stage, genome: Path, k: int, seed: int, cache: Path | N
     inputs = {"windows": stage.results / "windows.tsv", "counts": stage.results / "kmers.npy"}
     parts = splits.split(windows, protocol="chromosome")
     with open_genome(genome, cache=cache) as letters:
-        return bundling.fit_audited(windows, counts, letters, parts, k=k, protocol="chromosome",
-                                    synthetic=_is_synthetic(stage), seed=seed,
-                                    provenance=stage.provenance(inputs, {"seed": seed, "k": k}))  # fmt: skip
+        made = bundling.fit_audited(windows, counts, letters, parts, k=k, protocol="chromosome",
+                                    synthetic=_is_synthetic(stage), provenance={}, seed=seed)  # fmt: skip
+    return made._replace(provenance=stage.provenance(inputs, {"seed": seed, "k": k}))  # after all that took time
 
 
 def _wrap_published(stage: Stage, genome: Path, k: int, seed: int, cache: Path | None) -> Bundle:
