@@ -24,7 +24,7 @@ def bundle(windows):
     )
     seen = windows[["chrom", "start", "end", "label"]].assign(side="train")
     return Bundle("made up", "logistic_regression", fit_linear("logistic_regression", X, y, seed=1), K, LENGTH, 1_000,
-                  True, 0.5, calibration, "chromosome", seen, True, [], {})  # fmt: skip
+                  True, 0.5, calibration, "chromosome", seen, True, (0.4, 0.4), [], [], {})  # fmt: skip
 
 
 def test_fasta(race, bundle, part):

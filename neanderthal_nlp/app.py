@@ -22,7 +22,6 @@ from Bio.SeqIO.FastaIO import SimpleFastaParser
 from neanderthal_nlp.along import Profile, profile_along
 from neanderthal_nlp.app_html import format_answer, format_error, format_header, read_template
 from neanderthal_nlp.bundle import Bundle
-from neanderthal_nlp.embeddings import gc_of_kmers
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.files import open_text
 from neanderthal_nlp.genome import Genome
@@ -182,33 +181,6 @@ def _explain(bundle: Bundle, counts: np.ndarray, in_time: Callable[[], bool]) ->
     return total / len(trees)
 
 
-def mean_gc(bundle: Bundle, counts: np.ndarray) -> tuple[float, float] | None:
-    """Mean share of G and C in the introgressed and in the depleted windows that a bundle was trained on.
-
-    Parameters
-    ----------
-    bundle : Bundle
-    counts : ndarray of int, shape (n, 4**k)
-        Of the run's windows; may be a memory map.
-
-    Returns
-    -------
-    (float, float) or None
-        None where the counts are not those of the bundle's windows.
-    """
-    if counts.shape != (len(bundle.windows), 4**bundle.k):
-        return None
-    share = gc_of_kmers(vocabulary(bundle.k))
-    gc = np.concatenate([_mean_of_words(counts[i : i + 1024], share) for i in range(0, len(counts), 1024)])
-    trained, label = bundle.windows["side"] == "train", bundle.windows["label"]
-    introgressed, depleted = (float(gc[(trained & (label == value)).to_numpy()].mean()) for value in (1, 0))
-    return introgressed, depleted
-
-
-def _mean_of_words(counts: np.ndarray, values: np.ndarray) -> np.ndarray:
-    return counts @ values / np.maximum(counts.sum(axis=1), 1)
-
-
 def read_gene(gene: str, symbol: str, genome: Genome, length: int) -> str:
     """FASTA of the first letters of a gene, on the forward strand as in the article.
 
@@ -230,7 +202,6 @@ def read_gene(gene: str, symbol: str, genome: Genome, length: int) -> str:
 def build_app(
     bundles: Mapping[str, Bundle],
     *,
-    gc: Mapping[str, tuple[float, float]] | None = None,
     genes: pd.DataFrame | None = None,
     genome: Genome | None = None,
     max_letters: int = MAX_LETTERS,
@@ -242,8 +213,6 @@ def build_app(
     ----------
     bundles : mapping of str to Bundle
         By the name under which they are offered; the first is the default.
-    gc : mapping, optional
-        By the same names, `mean_gc`.
     genes : DataFrame, optional
         `Gene`, `Gene_Symbol`, as `genes.read_predictions` returns them; offered where there is a genome.
     genome : Genome, optional
@@ -269,7 +238,7 @@ def build_app(
         except InputError as error:
             return format_error(str(error))
         with drawing:
-            return format_answer(found, bundle, gc=(gc or {}).get(name))
+            return format_answer(found, bundle)
 
     def pick(row: int | None) -> tuple[str, None, str]:
         if row is None or offered is None or genome is None:

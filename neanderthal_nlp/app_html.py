@@ -21,7 +21,7 @@ from neanderthal_nlp.bundle import Bundle
 from neanderthal_nlp.figures.style import DEPLETED, INTROGRESSED, count_axis, new_figure, styled
 from neanderthal_nlp.predict import DEPLETED as NO
 from neanderthal_nlp.predict import INTROGRESSED as YES
-from neanderthal_nlp.predict import TOO_SHORT, UNLIKE
+from neanderthal_nlp.predict import TOO_MANY_N, TOO_SHORT, UNLIKE
 
 if TYPE_CHECKING:
     from neanderthal_nlp.along import Profile
@@ -73,7 +73,7 @@ def format_error(message: str) -> str:
     return _render("app_error.html", message=message)
 
 
-def format_answer(answer: Answer, bundle: Bundle, *, gc: tuple[float, float] | None = None) -> str:
+def format_answer(answer: Answer, bundle: Bundle) -> str:
     """Say what was found; one thread at a time (Matplotlib).
 
     Parameters
@@ -81,8 +81,6 @@ def format_answer(answer: Answer, bundle: Bundle, *, gc: tuple[float, float] | N
     answer : Answer
     bundle : Bundle
         That gave it.
-    gc : (float, float), optional
-        Mean share of G and C in the introgressed and in the depleted windows that it was trained on.
     """
     frame = answer.stretches
     row = frame.iloc[answer.shown]
@@ -99,7 +97,7 @@ def format_answer(answer: Answer, bundle: Bundle, *, gc: tuple[float, float] | N
         row=row,
         place=_place(row),
         n=len(frame),
-        calls={call: int((frame["call"] == call).sum()) for call in (YES, NO, TOO_SHORT, UNLIKE)},
+        calls={call: int((frame["call"] == call).sum()) for call in (YES, NO, TOO_SHORT, TOO_MANY_N, UNLIKE)},
         verdict=_verdict(row, bundle),
         either=_either(row, bundle),
         told=bool(np.isfinite(row["probability"])),
@@ -113,7 +111,7 @@ def format_answer(answer: Answer, bundle: Bundle, *, gc: tuple[float, float] | N
         listed=[(_place(other), other) for _, other in told.nlargest(N_ROWS, "probability").iterrows()],
         sides=sides,
         timed_out=answer.profile is not None and answer.words is None,
-        gc=gc,
+        gc=bundle.gc,
         auroc=_auroc(bundle, int(row["end"] - row["start"])),
     )
 
@@ -129,8 +127,8 @@ def _either(row: pd.Series, bundle: Bundle) -> bool:
 
 
 def _verdict(row: pd.Series, bundle: Bundle) -> str:
-    if row["call"] == TOO_SHORT:
-        return "Too short to say"
+    if row["call"] in (TOO_SHORT, TOO_MANY_N):
+        return str(row["call"]).replace("too", "Too", 1)
     if row["call"] == UNLIKE:
         return "Unlike anything the model has seen"
     if _either(row, bundle):

@@ -38,7 +38,8 @@ _KINDS = {
 }  # fmt: skip
 _FIELDS = {
     "format": int, "name": str, "model": str, "k": int, "vocabulary": list, "window_length": int, "min_length": int,
-    "rescaled": bool, "threshold": float, "protocol": str, "synthetic": bool, "files": dict, "metrics": list,
+    "rescaled": bool, "threshold": float, "protocol": str, "synthetic": bool, "files": dict, "gc": list,
+    "metrics": list, "other_splits": list,
 }  # fmt: skip
 
 
@@ -69,8 +70,13 @@ class Bundle(NamedTuple):
         `chrom, start, end, label, side`: what it was trained ("train") and tested ("test") on.
     synthetic : bool
         Trained on a made-up genome.
+    gc : tuple of two floats
+        Mean share of G and C in the introgressed and in the depleted windows that it was trained on.
     metrics : list of dict
-        `windows, metric, value, low, high`.
+        `windows, metric, value, low, high`: of this model.
+    other_splits : list of dict
+        `split, metric, value, low, high`: of models of the same kind, trained anew under each split of the audit and on
+        random letters; empty where there was no audit.
     provenance : dict
         Inputs with their hashes, versions, parameters.
     """
@@ -87,7 +93,9 @@ class Bundle(NamedTuple):
     protocol: str
     windows: pd.DataFrame
     synthetic: bool
+    gc: tuple[float, float]
     metrics: list[dict[str, Any]]
+    other_splits: list[dict[str, Any]]
     provenance: dict[str, Any]
 
     def chromosomes(self, side: str) -> list[str]:
@@ -143,7 +151,8 @@ def write_bundle(bundle: Bundle, folder: str | Path) -> None:
             "window_length": bundle.window_length, "min_length": bundle.min_length, "rescaled": bundle.rescaled,
             "threshold": bundle.threshold, "protocol": bundle.protocol, "synthetic": bundle.synthetic,
             "train_chromosomes": bundle.chromosomes("train"), "test_chromosomes": bundle.chromosomes("test"),
-            "metrics": bundle.metrics, "files": files, **bundle.provenance,
+            "gc": bundle.gc, "metrics": bundle.metrics, "other_splits": bundle.other_splits, "files": files,
+            **bundle.provenance,
             "calibration": bundle.calibration.to_dict() if bundle.calibration else None,
             "vocabulary": vocabulary(bundle.k),
         }  # fmt: skip
@@ -187,7 +196,8 @@ def read_bundle(folder: str | Path) -> Bundle:
     return Bundle(
         about["name"], about["model"], model, about["k"], about["window_length"], about["min_length"],
         about["rescaled"], float(about["threshold"]), calibration, about["protocol"],
-        read_table(folder / "windows.tsv.gz", MANIFEST_COLUMNS), about["synthetic"], about["metrics"], provenance,
+        read_table(folder / "windows.tsv.gz", MANIFEST_COLUMNS), about["synthetic"], (about["gc"][0], about["gc"][1]),
+        about["metrics"], about["other_splits"], provenance,
     )  # fmt: skip
 
 
@@ -198,6 +208,8 @@ def _check_fields(about: Mapping[str, Any], path: Path) -> None:
         value = about.get(name)
         if not isinstance(value, (int, float) if kind is float else kind) or (kind is int and value is True):
             raise InputError(f"{path}: {name}: found {value!r:.40}, expected {kind.__name__}")
+    if len(about["gc"]) != 2 or not all(isinstance(share, float) and 0 <= share <= 1 for share in about["gc"]):
+        raise InputError(f"{path}: gc: found {about['gc']!r:.40}, expected two shares")
     if about["model"] not in _KINDS:
         raise InputError(f"{path}: model: found {about['model']!r:.40}, expected one of {', '.join(_KINDS)}")
     if not 1 <= about["k"] <= 10 or about["vocabulary"] != vocabulary(about["k"]):

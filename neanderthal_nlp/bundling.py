@@ -12,11 +12,12 @@ from sklearn.model_selection import GroupKFold
 
 from neanderthal_nlp.bundle import MIN_LENGTH, Bundle, score_counts
 from neanderthal_nlp.calibration import calibrate, fit_calibration
+from neanderthal_nlp.embeddings import gc_of_kmers
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.evaluation import Evaluation, evaluate
 from neanderthal_nlp.genome import Genome
 from neanderthal_nlp.intervals import home_chromosome
-from neanderthal_nlp.kmers import count_kmers
+from neanderthal_nlp.kmers import count_kmers, vocabulary
 from neanderthal_nlp.linear import fit_linear
 from neanderthal_nlp.sequences import fetch_along_genome
 from neanderthal_nlp.splits import MANIFEST_COLUMNS, Split, check_classes, split_table
@@ -82,11 +83,12 @@ def fit_audited(
     lengths = sorted({length for length in lengths if MIN_LENGTH <= length < window_length} | {window_length})
     labels, clusters = windows["label"].to_numpy(), windows["cluster"].to_numpy()
     manifest = split_table(windows, parts)[list(MANIFEST_COLUMNS)]
+    gc = mean_gc(counts, labels, parts.train, k)
 
     def train(rows: np.ndarray) -> Bundle:
         model = fit_linear("logistic_regression", counts, labels, rows=rows, seed=seed)
         return Bundle("audited", "logistic_regression", model, k, window_length, min(MIN_LENGTH, window_length), True,
-                      0.5, None, protocol, manifest, synthetic, [], dict(provenance))  # fmt: skip
+                      0.5, None, protocol, manifest, synthetic, gc, [], [], dict(provenance))  # fmt: skip
 
     groups = home_chromosome(windows["chrom"]).to_numpy()[parts.train]
     if len(np.unique(groups)) < 2:  # too small a genome to keep chromosomes apart
@@ -120,6 +122,7 @@ def fit_audited(
 
 def wrap_published(
     windows: pd.DataFrame,
+    counts: np.ndarray,
     forest: Any,
     evaluation: Evaluation,
     parts: Split,
@@ -134,6 +137,8 @@ def wrap_published(
     Parameters
     ----------
     windows : DataFrame
+    counts : ndarray of int32, shape (n, 4**k)
+        Of these windows; may be a memory map.
     forest : RandomForestClassifier
         Of the run.
     evaluation : Evaluation
@@ -147,7 +152,31 @@ def wrap_published(
     manifest = split_table(windows, parts)[list(MANIFEST_COLUMNS)]
     metrics = _metrics(f"held out by the split {protocol!r}", evaluation)
     return Bundle("as_published", "forest", forest, k, window_length, min(MIN_LENGTH, window_length), False, 0.5, None,
-                  protocol, manifest, synthetic, metrics, dict(provenance))  # fmt: skip
+                  protocol, manifest, synthetic, mean_gc(counts, windows["label"].to_numpy(), parts.train, k), metrics,
+                  [], dict(provenance))  # fmt: skip
+
+
+def mean_gc(counts: np.ndarray, labels: np.ndarray, rows: np.ndarray, k: int) -> tuple[float, float]:
+    """Mean share of G and C in introgressed and in depleted windows, by their words; NaN of a class without windows.
+
+    Parameters
+    ----------
+    counts : ndarray of int, shape (n, 4**k)
+        May be a memory map.
+    labels : ndarray, shape (n,)
+        1 introgressed, 0 depleted.
+    rows : ndarray of int
+        Windows to take.
+    k : int
+    """
+    share = gc_of_kmers(vocabulary(k))
+    means = []
+    for label in (1, 0):
+        chosen = np.sort(rows[labels[rows] == label])
+        blocks = (counts[chosen[i : i + _BATCH]] for i in range(0, len(chosen), _BATCH))
+        total = sum(float((block @ share / np.maximum(block.sum(axis=1), 1)).sum()) for block in blocks)
+        means.append(total / len(chosen) if len(chosen) else np.nan)
+    return means[0], means[1]
 
 
 def _metrics(name: str, found: Evaluation) -> list[dict[str, Any]]:

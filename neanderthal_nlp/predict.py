@@ -24,7 +24,7 @@ from neanderthal_nlp.intervals import PLACE, OverlapCounter, home_chromosome
 from neanderthal_nlp.kmers import LETTERS, count_kmers, vocabulary
 
 INTROGRESSED, DEPLETED = "introgressed", "depleted"
-TOO_SHORT, UNLIKE = "too short to say", "unlike anything seen"
+TOO_SHORT, TOO_MANY_N, UNLIKE = "too short to say", "too many N to say", "unlike anything seen"
 TRAINED_ON, SAME_CHROMOSOME, HELD_OUT, UNKNOWN = "trained on", "same chromosome", "held out", "unknown"
 N_WORDS = 3
 """Words that are named for each side."""
@@ -82,6 +82,8 @@ def read_records(source: str | Path | IO[bytes]) -> Iterator[tuple[str, str]]:
     name = source if isinstance(source, (str, Path)) else "standard input"
     with open_text(source) as lines:
         first = lines.readline()
+        if not first:
+            raise InputError(f"{name}: empty, expected FASTA")
         if not first.startswith(">"):
             raise InputError(f"{name}: not FASTA (found {first[:20]!r}, expected a line that starts with '>')")
         for number, (title, sequence) in enumerate(SimpleFastaParser(chain([first], lines)), start=1):
@@ -93,7 +95,7 @@ def read_records(source: str | Path | IO[bytes]) -> Iterator[tuple[str, str]]:
 
 
 def cut_records(
-    records: Iterable[tuple[str, str]], length: int, *, min_length: int, placed: bool = True
+    records: Iterable[tuple[str, str]], length: int, *, min_length: int, placed: bool = True, source: str | Path = ""
 ) -> Iterator[Stretch]:
     """Cut records into stretches of a length; what remains at the end goes with the last one where it is short.
 
@@ -107,7 +109,15 @@ def cut_records(
     placed : bool
         Whether a name like chr1:10001-20000 (1-based, the end included, as samtools writes it) tells the place on the
         genome. It does so only where the record has as many letters.
+    source : path-like
+        Where the records come from, for errors.
+
+    Raises
+    ------
+    InputError
+        A letter is not DNA's; see `check_alphabet`.
     """
+    prefix = f"{source}: " if str(source) else ""
     for name, sequence in records:
         found = PLACE.fullmatch(name) if placed else None
         chrom, origin = "", 0
@@ -120,7 +130,7 @@ def cut_records(
             if start and len(sequence) - start < min_length:
                 here = max(len(sequence) - length, 0)
             piece = sequence[here : here + length]
-            check_alphabet(piece, source=f"{name}: letters {here + 1:,} to {here + len(piece):,}")
+            check_alphabet(piece, source=f"{prefix}{name}", first=here + 1)
             yield Stretch(name, here, piece, chrom, origin + here if chrom else -1)
 
 
@@ -155,13 +165,23 @@ def slide(regions: pd.DataFrame, genome: Genome, length: int, *, step: int, piec
             yield Stretch(chrom, here, letters[here - first : last - first], chrom, here)
 
 
-def check_alphabet(sequence: str, *, source: str) -> None:
-    """Refuse letters that are not DNA's, with an `InputError` that names the source and the first such letter."""
+def check_alphabet(sequence: str, *, source: str, first: int = 1) -> None:
+    """Refuse letters that are not DNA's, with an `InputError` that names source, letter and place.
+
+    Parameters
+    ----------
+    sequence : str
+    source : str
+        What the letters belong to.
+    first : int
+        Place of the first letter of `sequence` in it, 1-based.
+    """
     foreign = sequence.encode("utf-8").translate(None, _KNOWN).decode("utf-8")
     if foreign:
-        hint = ("RNA: write U as T" if set(foreign) <= set("Uu") else
-                "DNA: A, C, G, T, or IUPAC codes such as N")  # fmt: skip
-        raise InputError(f"{source}: found {foreign[0]!r}, expected {hint}")
+        expected = ("T (this looks like RNA: write its U as T)" if set(foreign) <= set("Uu") else
+                    "DNA: A, C, G, T, or IUPAC codes such as N")  # fmt: skip
+        place = first + sequence.index(foreign[0])
+        raise InputError(f"{source}: letter {place:,}: found {foreign[0]!r}, expected {expected}")
 
 
 def predict(
@@ -184,9 +204,10 @@ def predict(
         `record`, `start`, `end` (0-based half-open, in the record), `chrom`, `chrom_start`, `chrom_end` ("" and -1
         where the place is not known), `gc` (share among the called letters), `score`, `probability`, `low`, `high`
         (NaN where the stretch is too short or its score beyond all that were calibrated; the interval also where the
-        model has none), `call` ("introgressed", "depleted", "too short to say", "unlike anything seen"), `seen`
-        (against the windows that the model was trained on: "trained on" where it overlaps one, "same chromosome",
-        "held out", "unknown"), `speak_for` and `speak_against` (lists of (word, contribution), the largest first).
+        model has none), `call` ("introgressed", "depleted", "too short to say", "too many N to say" where it would be
+        long enough, "unlike anything seen"), `seen` (against the windows that the model was trained on: "trained on"
+        where it overlaps one, "same chromosome", "held out", "unknown") and, where words are to be named, `speak_for`
+        and `speak_against` (lists of (word, contribution), the largest first).
 
     Raises
     ------
@@ -228,17 +249,17 @@ def _predict_batch(
             "gc": [_gc(stretch.sequence) for stretch in batch],
             **{name: np.where(told, values, np.nan) for name, values in
                {"score": score, "probability": probability, "low": low, "high": high}.items()},
-            "call": np.select([~told, np.isnan(probability), probability > bundle.threshold],
-                              [TOO_SHORT, UNLIKE, INTROGRESSED], DEPLETED),
+            "call": np.select(
+                [lengths < bundle.min_length, ~told, np.isnan(probability), probability > bundle.threshold],
+                [TOO_SHORT, TOO_MANY_N, UNLIKE, INTROGRESSED], DEPLETED),
         }
     )  # fmt: skip
     frame["seen"] = seen.tell(frame)
-    largest = (
-        largest_words(contributions(bundle, counts).by_word, words, n_words) if n_words else [([], [])] * len(batch)
-    )
-    frame["speak_for"], frame["speak_against"] = zip(*[
-        sides if said else ([], []) for sides, said in zip(largest, told, strict=True)
-    ], strict=True)  # fmt: skip
+    if n_words:
+        largest = largest_words(contributions(bundle, counts).by_word, words, n_words)
+        frame["speak_for"], frame["speak_against"] = zip(*[
+            sides if said else ([], []) for sides, said in zip(largest, told, strict=True)
+        ], strict=True)  # fmt: skip
     return frame
 
 

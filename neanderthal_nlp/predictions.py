@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 
 from neanderthal_nlp.bundle import Bundle
-from neanderthal_nlp.predict import DEPLETED, INTROGRESSED, TOO_SHORT, UNLIKE
+from neanderthal_nlp.predict import DEPLETED, INTROGRESSED, TOO_MANY_N, TOO_SHORT, UNLIKE
 from neanderthal_nlp.tracks import prediction_track
 
 _WORDS = ["speak_for", "speak_against"]
+_PLACES = ["chrom_start", "chrom_end"]
 
 
 class CallCounts(NamedTuple):
@@ -24,7 +25,13 @@ class CallCounts(NamedTuple):
     introgressed: int
     depleted: int
     too_short: int
+    too_many_n: int
     unlike: int
+
+    @property
+    def told(self) -> int:
+        """Those that have a probability."""
+        return self.introgressed + self.depleted
 
 
 def write_predictions(batches: Iterable[pd.DataFrame], bundle: Bundle, handle: IO[str], *, form: str) -> CallCounts:
@@ -33,21 +40,21 @@ def write_predictions(batches: Iterable[pd.DataFrame], bundle: Bundle, handle: I
     Parameters
     ----------
     batches : iterable of DataFrame
-        Of `predict.predict`.
+        Of `predict.predict`; further columns are written as they are.
     bundle : Bundle
         That made them.
     handle : text file
     form : {"tsv", "json", "bed"}
-        `tsv`: the columns of `predict.predict`, an empty cell where there is no number. `json`: an object with what
-        is known of the `model` and a list of `stretches`. `bed`: nine columns without a header, by probability from
-        blue to vermilion; stretches without a probability are left out. A stretch whose place on the genome is not
-        known stands on its record.
+        `tsv`: the columns of `predict.predict`, an empty cell where there is no number and no place on a genome.
+        `json`: an object with what is known of the `model` and a list of `stretches`. `bed`: nine columns without a
+        header, by probability from blue to vermilion; stretches without a probability are left out. A stretch whose
+        place on the genome is not known stands on its record.
 
     Returns
     -------
     CallCounts
     """
-    counts = dict.fromkeys((INTROGRESSED, DEPLETED, TOO_SHORT, UNLIKE), 0)
+    counts = dict.fromkeys((INTROGRESSED, DEPLETED, TOO_SHORT, TOO_MANY_N, UNLIKE), 0)
     if form == "json":
         handle.write(f'{{"model": {json.dumps(_about(bundle))},\n"stretches": [')
     separator = "\n"
@@ -61,8 +68,11 @@ def write_predictions(batches: Iterable[pd.DataFrame], bundle: Bundle, handle: I
         elif form == "bed":
             prediction_track(frame).to_csv(handle, sep="\t", index=False, header=False, lineterminator="\n")
         else:
-            table = frame.assign(**{column: frame[column].map(_join) for column in _WORDS})
-            table.to_csv(handle, sep="\t", index=False, header=number == 0, float_format="%.6g", lineterminator="\n")
+            words = {column: frame[column].map(_join) for column in _WORDS if column in frame}
+            places = {column: frame[column].astype("Int64").where(frame["chrom"] != "") for column in _PLACES}
+            frame.assign(**words, **places).to_csv(
+                handle, sep="\t", index=False, header=number == 0, float_format="%.6g", lineterminator="\n"
+            )
     if form == "json":
         handle.write("\n]}\n")
     return CallCounts(sum(counts.values()), *counts.values())
@@ -80,12 +90,18 @@ def _join(words: list[tuple[str, float]]) -> str:
 
 def _as_json(row: dict[Any, Any]) -> dict[Any, Any]:
     plain = {name: None if isinstance(value, float) and np.isnan(value) else value for name, value in row.items()}
-    return plain | {column: [{"word": word, "adds": value} for word, value in row[column]] for column in _WORDS}
+    if not row["chrom"]:
+        plain |= dict.fromkeys(("chrom", *_PLACES))
+    words = {
+        column: [{"word": word, "adds": value} for word, value in row[column]] for column in _WORDS if column in row
+    }
+    return plain | words
 
 
 def read_batches(path: str | Path, *, rows: int = 1 << 16) -> Iterator[pd.DataFrame]:
     """Read a table that `write_predictions` wrote, some rows at a time; the named words stay text."""
     text = {"record": str, "chrom": str, "call": str, "seen": str, **dict.fromkeys(_WORDS, str)}
-    empty = {name: [""] for name in ("gc", "score", "probability", "low", "high")}
+    empty = {name: [""] for name in (*_PLACES, "gc", "score", "probability", "low", "high")}
     with pd.read_csv(path, sep="\t", dtype=text, keep_default_na=False, na_values=empty, chunksize=rows) as batches:
-        yield from batches
+        for batch in batches:
+            yield batch.assign(**{column: batch[column].fillna(-1).astype(np.int64) for column in _PLACES})

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from planted import LENGTH, draw_letters
 
-from neanderthal_nlp.app import answer, build_app, mean_gc, serve
+from neanderthal_nlp.app import answer, build_app, serve
 from neanderthal_nlp.app_html import of_100
 from neanderthal_nlp.genome import open_genome
 
@@ -45,7 +45,7 @@ def address(audited, as_published, planted, called, tmp_path_factory):
     genes = pd.DataFrame([GENE, ("chr9:1-1000", "NOWHERE")], columns=["Gene", "Gene_Symbol"])
     with open_genome(planted.genome, cache=tmp_path_factory.mktemp("cache")) as genome:
         page = build_app({"audited": audited, "as published": as_published},
-                         gc={"audited": mean_gc(audited, planted.counts)}, genes=genes, genome=genome,
+                         genes=genes, genome=genome,
                          max_letters=MAX_LETTERS)  # fmt: skip
         yield serve(page, host="127.0.0.1", port=None, max_letters=MAX_LETTERS)
         page.close()

@@ -15,6 +15,7 @@ from neanderthal_nlp.files import read_json, sha256
 from neanderthal_nlp.genome import open_genome
 from neanderthal_nlp.kmers import count_kmers
 from neanderthal_nlp.linear import fit_linear
+from neanderthal_nlp.sequences import fetch_windows
 from neanderthal_nlp.splits import split
 
 
@@ -60,10 +61,14 @@ def test_card_says_what_the_model_is(audited, as_published, tmp_path):
     assert all(chrom in card for chrom in audited.chromosomes("test"))
     auroc = next(row for row in audited.metrics if row["metric"] == "auroc")
     assert f"| {auroc['windows']} | auroc | {auroc['value']:.3f} |" in card
-    write_bundle(as_published._replace(synthetic=False), tmp_path / "published")
+    other = {"split": "cluster", "metric": "auroc", "value": 0.612, "low": 0.5, "high": 0.7}
+    assert "trained anew" not in card
+    write_bundle(as_published._replace(synthetic=False, other_splits=[other]), tmp_path / "published")
     card = (tmp_path / "published" / "CARD.md").read_text()
     assert "made-up genome" not in card
     assert "nothing was calibrated" in card
+    assert "trained anew" in card
+    assert "| cluster | auroc | 0.612 | 0.500 to 0.700 |" in card
 
 
 def test_audited_bundle_keeps_chromosomes_apart_and_finds_the_planted(audited):
@@ -72,6 +77,15 @@ def test_audited_bundle_keeps_chromosomes_apart_and_finds_the_planted(audited):
     short, whole = (values[f"held-out chromosomes, first {n:,} nt", "auroc"] for n in (1_000, LENGTH))
     assert 0.75 < short < whole
     assert whole > 0.9
+
+
+def test_mean_gc_is_that_of_the_windows(bundle, planted, tmp_path):
+    with open_genome(planted.genome, cache=tmp_path) as genome:
+        texts = pd.Series(list(fetch_windows(planted.windows, genome)))
+    gc = (texts.str.count("G") + texts.str.count("C")) / texts.str.len()
+    trained = (bundle.windows["side"] == "train").to_numpy()
+    expected = [gc[trained & (planted.windows["label"] == label).to_numpy()].mean() for label in (1, 0)]
+    assert bundle.gc == pytest.approx(expected, abs=1e-3)  # words at the ends count less
 
 
 def test_nothing_planted_nothing_found(planted, tmp_path):
@@ -114,6 +128,7 @@ def test_what_does_not_fit_is_refused(audited, tmp_path, refused):
         ({"threshold": "half"}, ("threshold", "half", "expected float")),
         ({"calibration": {"lengths": []}}, ("bundle.json", "calibration")),
         ({"files": {"../model.skops": "0"}}, ("../model.skops", "not of a bundle")),
+        ({"gc": [0.4]}, ("gc", "two shares")),
         ({"model": "oracle"}, ("oracle",)),
         ({"model": "forest"}, ("expected a forest", "LogisticRegression")),
     ):

@@ -35,13 +35,18 @@ def frame(audited):
 def written(frame, audited, form, pieces=2):
     handle = io.StringIO()
     counts = write_predictions((frame.iloc[i::pieces] for i in range(pieces)), audited, handle, form=form)
-    assert counts == CallCounts(3, 1, 1, 1, 0)
+    assert counts == CallCounts(3, 1, 1, 1, 0, 0)
     return handle.getvalue()
 
 
 def test_table_has_a_row_a_stretch(frame, audited):
     found = pd.read_csv(io.StringIO(written(frame, audited, "tsv", 1)), sep="\t", keep_default_na=False)
     assert list(found.columns) == list(frame.columns)
+    assert found[["chrom", "chrom_start", "chrom_end"]].to_numpy().tolist() == [
+        ["chr1", "0", "2000"],
+        [""] * 3,
+        [""] * 3,
+    ]
     assert list(found["call"]) == ["introgressed", "depleted", "too short to say"]
     assert found.loc[2, ["score", "probability", "low", "high", "speak_for"]].tolist() == [""] * 5
     assert float(found.loc[0, "probability"]) == pytest.approx(frame.loc[0, "probability"], rel=1e-5)
@@ -65,7 +70,7 @@ def test_json_holds_the_model_and_words_that_can_be_summed(frame, audited):
         "threshold": 0.5, "calibrated": True, "synthetic": True,
     }  # fmt: skip
     assert [row["call"] for row in found["stretches"]] == ["introgressed", "too short to say", "depleted"]
-    assert found["stretches"][1]["probability"] is None
+    assert found["stretches"][1]["probability"] is found["stretches"][1]["chrom_start"] is None
     first = found["stretches"][0]
     assert first["speak_for"] == [{"word": word, "adds": value} for word, value in frame.loc[0, "speak_for"]]
     assert first["low"] < first["probability"] < first["high"]
@@ -106,6 +111,7 @@ def test_predict_reads_files_and_writes_one(run, tmp_path, capsys):
     call("predict", tmp_path / "one.fa", tmp_path / "two.fa.gz", "--directory", run, "--output", tmp_path / "t.tsv")
     found = read_table(tmp_path / "t.tsv")
     assert found["record"].tolist() == ["one", "two", "two", "two", "three"]
+    assert found["file"].tolist() == [str(tmp_path / "one.fa")] * 4 + [str(tmp_path / "two.fa.gz")]
     assert found["start"].tolist() == [0, 0, LENGTH, 2 * LENGTH, 0]
     assert found["call"].iloc[-1] == "too short to say"
     told = capsys.readouterr()
@@ -121,10 +127,20 @@ def test_predict_reads_files_and_writes_one(run, tmp_path, capsys):
 def test_predict_reads_standard_input(run):
     words = [sys.executable, "-P", "-m", "neanderthal_nlp.cli", "predict", "-", "--directory", run, "--format", "json"]
     done = subprocess.run(words, input=b">one\n" + draw_letters(1).encode(), capture_output=True, check=True)
-    assert [row["record"] for row in json.loads(done.stdout)["stretches"]] == ["one"]
-    bad = subprocess.run(words, input=b"MKV", capture_output=True)
-    assert bad.returncode == 2
-    assert bad.stderr.decode().splitlines()[-1].startswith("predict: error: standard input: not FASTA")
+    assert [(row["file"], row["record"]) for row in json.loads(done.stdout)["stretches"]] == [("standard input", "one")]
+    for letters, said in ((b"MKV", "not FASTA"), (b"", "empty"), (b">a\nACGU", "a: letter 4: found 'U'")):
+        bad = subprocess.run(words, input=letters, capture_output=True)
+        assert bad.returncode == 2
+        assert bad.stderr.decode().splitlines()[-1].startswith(f"predict: error: standard input: {said}")
+
+
+def test_what_a_bed_leaves_out_is_said(run, tmp_path, capsys):
+    (tmp_path / "one.fa").write_text(f">one\n{draw_letters(1)}\n>short\nACGT\n>none\n{'N' * 1_500}\n")
+    call("predict", tmp_path / "one.fa", "--directory", run, "--format", "bed")
+    told = capsys.readouterr()
+    assert len(told.out.splitlines()) == 1
+    assert "3 stretches: 1 called introgressed, 0 depleted, 1 too short to say, 1 too many N to say" in told.err
+    assert "left out of the BED: 2 stretches without a probability" in told.err
 
 
 def test_predict_cuts_regions(run, planted, tmp_path):
@@ -141,17 +157,20 @@ def test_bad_calls_leave_nothing_behind(run, planted, tmp_path):
     (tmp_path / "protein.fa").write_text(">a\n" + draw_letters(1) + "\n>b\nMKVLAT\n")
     out = tmp_path / "out" / "t.tsv"
     for words, said in (
-        ([tmp_path / "protein.fa"], "b: letters 1 to 6: found 'L'"),
+        ([tmp_path / "protein.fa"], "protein.fa: b: letter 4: found 'L'"),
         ([], "expected FASTA files"),
         ([tmp_path / "protein.fa", "--genome", planted.genome], "expected FASTA files"),
         (["--genome", planted.genome], "expected FASTA files"),
         ([tmp_path / "protein.fa", "--bundle", tmp_path], "not a model bundle"),
+        ([tmp_path / "protein.fa", "--bundle", tmp_path / "none"], "no such folder, expected a model bundle$"),
         ([tmp_path / "absent.fa"], "absent.fa"),
     ):
         with pytest.raises(InputError, match=said):
             call("predict", *words, "--directory", run, "--output", out)
         assert not out.exists()
         assert not list(out.parent.glob("*")) if out.parent.exists() else True
+    with pytest.raises(InputError, match=r"audited: found no such folder.*make reproduce"):
+        call("predict", tmp_path / "protein.fa", "--directory", tmp_path, "--output", out)
 
 
 def test_scan_writes_tracks_that_agree(run, planted, tmp_path, audited):
@@ -160,6 +179,7 @@ def test_scan_writes_tracks_that_agree(run, planted, tmp_path, audited):
     call("scan", "--genome", planted.genome, "--output", out, "--directory", run, "--step", step, "--genes",
          tmp_path / "genes.tsv", "--cache", tmp_path)  # fmt: skip
     table = read_table(out / "scan.tsv")
+    assert not {"speak_for", "file"} & set(table)
     with open_genome(planted.genome, cache=tmp_path) as genome:
         sizes = genome.chromsizes
     assert len(table) == sum((size - LENGTH) // step + 1 for size in sizes.values())

@@ -7,7 +7,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 
 from neanderthal_nlp.cli.predict import Model, Run, bundle_folder
@@ -33,7 +32,7 @@ def show(
 ) -> None:
     """Open a web page on this machine that says of a stretch of DNA how Neanderthal it looks, and why."""
     if find_spec("gradio") is None:
-        raise InputError("app: gradio is not installed (expected the extra: pip install 'neanderthal_nlp[app]')")
+        raise InputError("gradio is not installed (expected the extra: pip install 'neanderthal_nlp[app]')")
     from neanderthal_nlp import app as page
     from neanderthal_nlp.bundle import read_bundle
     from neanderthal_nlp.genes import read_predictions
@@ -47,17 +46,15 @@ def show(
         if bundle_folder(directory, model).is_dir()
     }
     if not folders:
-        raise InputError(f"{directory}: no model bundle in it (`neanderthal-nlp bundle` makes one)")
+        raise InputError(
+            f"{directory}: found no model bundle in it (`make reproduce` makes the demo's)"
+        )
     bundles = {name: read_bundle(folder) for name, folder in folders.items()}
-    counts, table = (directory / "results" / name for name in ("kmers.npy", "genes.tsv"))
-    gc = {}
-    if counts.exists() and not bundle:
-        rows = np.load(counts, mmap_mode="r", allow_pickle=False)
-        gc = {name: means for name, found in bundles.items() if (means := page.mean_gc(found, rows)) is not None}
+    table = directory / "results" / "genes.tsv"
     with ExitStack() as stack:
         letters = None if genome is None else stack.enter_context(open_genome(genome, cache=cache))
         genes = None if genome is None or not table.exists() else read_predictions(table)
-        built = page.build_app(bundles, gc=gc, genes=genes, genome=letters, max_letters=max_letters, timeout=timeout)
+        built = page.build_app(bundles, genes=genes, genome=letters, max_letters=max_letters, timeout=timeout)
         address = page.serve(built, host=host, port=port, max_letters=max_letters)
         say("app", f"{address} (Ctrl-C ends it)")
         if host not in ("127.0.0.1", "localhost", "::1"):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import pandas as pd
 import typer
@@ -56,6 +56,15 @@ def bundle_folder(directory: Path, model: Model) -> Path:
     return directory / "models" / "bundles" / model.value
 
 
+def find_bundle(bundle: Path | None, directory: Path, model: Model) -> Path:
+    """The bundle that was named, or that of the run; an error that says how to get one where there is none."""
+    folder = bundle or bundle_folder(directory, model)
+    if not folder.is_dir():
+        hint = "" if bundle else " (`make reproduce` makes the demo's; --directory names another run)"
+        raise InputError(f"{folder}: found no such folder, expected a model bundle{hint}")
+    return folder
+
+
 @app.command()
 def bundle(
     genome: GenomeFile,
@@ -72,11 +81,12 @@ def bundle(
     for name in model or Model:
         stage = Stage("bundle", directory)
         made = make[name](stage, genome, k, seed, cache)
+        made = made._replace(other_splits=_other_splits(stage, made.model_name))
         write_bundle(made, bundle_folder(directory, name))
         for row in made.metrics:
             if row["metric"] == "auroc":
                 stage.say(f"{made.name}: AUROC {row['value']:.3f} ({row['low']:.3f} to {row['high']:.3f}) on "
-                          f"windows {row['windows']}")  # fmt: skip
+                          f"{row['windows']}")  # fmt: skip
 
 
 def _make_audited(stage: Stage, genome: Path, k: int, seed: int, cache: Path | None) -> Bundle:
@@ -84,6 +94,9 @@ def _make_audited(stage: Stage, genome: Path, k: int, seed: int, cache: Path | N
     from neanderthal_nlp.genome import open_genome
 
     windows, counts, _ = load_counts(stage.results)
+    stage.say(
+        f"fitting and calibrating on {len(windows):,} windows: a model for all training chromosomes and one a fold"
+    )
     inputs = {"windows": stage.results / "windows.tsv", "counts": stage.results / "kmers.npy"}
     parts = splits.split(windows, protocol="chromosome")
     with open_genome(genome, cache=cache) as letters:
@@ -102,6 +115,7 @@ def _wrap_published(stage: Stage, genome: Path, k: int, seed: int, cache: Path |
               "split": stage.results / "split.tsv"}  # fmt: skip
     return bundling.wrap_published(
         windows,
+        load_counts(stage.results)[1],
         persistence.load_model(inputs["model"]),
         evaluate_scores(read_table(stage.results / "predictions" / "forest.tsv"), windows, seed=seed)["forest"],
         splits.read_split(inputs["split"], windows),
@@ -110,6 +124,22 @@ def _wrap_published(stage: Stage, genome: Path, k: int, seed: int, cache: Path |
         synthetic=_is_synthetic(stage),
         provenance=stage.provenance(inputs, {"seed": seed, "k": k}),
     )
+
+
+def _other_splits(stage: Stage, model: str) -> list[dict[str, Any]]:
+    """What the audit's ladder measured for a kind of model, if the run has one: on each split, on random letters."""
+    from neanderthal_nlp.bundling import METRICS
+
+    rows = []
+    for name, prefix in (("ladder.tsv", ""), ("null.tsv", "random letters, ")):
+        path = stage.results / "audit" / name
+        if path.exists():
+            table = read_table(path)
+            chosen = table[(table["model"] == model) & table["metric"].isin(METRICS)]
+            rows += chosen.assign(split=prefix + chosen["rung"])[["split", "metric", "value", "low", "high"]].to_dict(
+                "records"
+            )
+    return rows
 
 
 def _is_synthetic(stage: Stage) -> bool:
@@ -136,30 +166,48 @@ def predict(
     cache: Cache = None,
 ) -> None:
     """Say how likely stretches of DNA are of Neanderthal ancestry, and which words speak for it and against it."""
+    if bool(fasta) == (genome is not None) or (genome is None) != (regions is None):
+        raise InputError(
+            "found neither or both, expected FASTA files (- for standard input), or --genome with --regions"
+        )
+    folder = find_bundle(bundle, directory, model)
+
     from neanderthal_nlp import predict as scoring
     from neanderthal_nlp.bundle import read_bundle
     from neanderthal_nlp.genome import open_genome
     from neanderthal_nlp.intervals import match_naming, read_bed
     from neanderthal_nlp.predictions import write_predictions
 
-    if bool(fasta) == (genome is not None) or (genome is None) != (regions is None):
-        raise InputError("predict: expected FASTA files (- for standard input), or --genome with --regions")
-    chosen = read_bundle(bundle or bundle_folder(directory, model))
+    chosen = read_bundle(folder)
+    batches: Iterator[pd.DataFrame]
     with ExitStack() as stack:
         if genome is None or regions is None:
-            records = (record for path in fasta or []
-                       for record in scoring.read_records(sys.stdin.buffer if str(path) == "-" else path))  # fmt: skip
-            stretches = scoring.cut_records(records, chosen.window_length, min_length=chosen.min_length,
-                                            placed=not unplaced)  # fmt: skip
+            batches = _score_files(fasta or [], chosen, words, prior, placed=not unplaced)
         else:
             letters = stack.enter_context(open_genome(genome, cache=cache))
             frame = match_naming(read_bed(regions), letters.chromsizes)
             stretches = scoring.cut_regions(frame, letters, chosen.window_length, min_length=chosen.min_length)
+            batches = scoring.predict(stretches, chosen, n_words=words, prior=prior)
         with _writing(output) as handle:
-            n = write_predictions(
-                scoring.predict(stretches, chosen, n_words=words, prior=prior), chosen, handle, form=form.value
-            )
+            n = write_predictions(batches, chosen, handle, form=form.value)
     _tell("predict", n, chosen)
+    if form is Form.bed and n.told < n.total:
+        say("predict", f"left out of the BED: {_stretches(n.total - n.told)} without a probability")
+
+
+def _score_files(
+    paths: list[Path], bundle: Bundle, n_words: int, prior: float, *, placed: bool
+) -> Iterator[pd.DataFrame]:
+    """Predictions for the records of files, each row with the name of its file: two files may use the same names."""
+    from neanderthal_nlp import predict as scoring
+
+    for path in paths:
+        name, source = ("standard input", sys.stdin.buffer) if str(path) == "-" else (str(path), path)
+        stretches = scoring.cut_records(scoring.read_records(source), bundle.window_length,
+                                        min_length=bundle.min_length, placed=placed, source=name)  # fmt: skip
+        for frame in scoring.predict(stretches, bundle, n_words=n_words, prior=prior):
+            frame.insert(0, "file", name)
+            yield frame
 
 
 @app.command()
@@ -182,12 +230,14 @@ def scan(
     cache: Cache = None,
 ) -> None:
     """Slide windows over a genome: a table, and tracks that genome browsers open."""
+    folder = find_bundle(bundle, directory, model)
+
     from neanderthal_nlp import predict as scoring
     from neanderthal_nlp import predictions, tracks
     from neanderthal_nlp.bundle import read_bundle
     from neanderthal_nlp.genome import open_genome
 
-    chosen = read_bundle(bundle or bundle_folder(directory, model))
+    chosen = read_bundle(folder)
     genes = genes or (directory / "results" / "genes.tsv" if bundle is None else None)
     table = output / "scan.tsv"
     with open_genome(genome, cache=cache) as letters:
@@ -229,10 +279,15 @@ def _places(regions: Path | None, sizes: Mapping[str, int]) -> pd.DataFrame:
 
 
 def _tell(name: str, n: CallCounts, bundle: Bundle) -> None:
-    say(name, f"{n.total:,} stretches: {n.introgressed:,} called introgressed, {n.depleted:,} depleted, "
-        f"{n.too_short:,} too short to say" + (f", {n.unlike:,} unlike anything seen" if n.unlike else ""))  # fmt: skip
+    others = {"too short to say": n.too_short, "too many N to say": n.too_many_n, "unlike anything seen": n.unlike}
+    say(name, f"{_stretches(n.total)}: {n.introgressed:,} called introgressed, {n.depleted:,} depleted"
+        + "".join(f", {number:,} {call}" for call, number in others.items() if number))  # fmt: skip
     if bundle.synthetic:
         say(name, f"the bundle {bundle.name} was trained on a made-up genome: it says nothing about human DNA")
+
+
+def _stretches(n: int) -> str:
+    return f"{n:,} stretch" if n == 1 else f"{n:,} stretches"
 
 
 @contextmanager
