@@ -10,33 +10,21 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import shutil
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import platformdirs
-import requests
-import urllib3
 
+from neanderthal_nlp.download import PAUSES, Progress, by_hand, discard, download, note_of, part_of, size_of
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.files import read_json, sha256, write_json
 
 DATA_DIR = "NEANDERTHAL_NLP_DATA_DIR"
 """Environment variable: the folder that inputs are fetched into."""
-PAUSES = (1.0, 2.0, 4.0, 8.0)
-"""Seconds waited after each failure in a row before the next try."""
-
-_TIMEOUT = (10.0, 60.0)  # s, to connect and between two pieces
-_PIECE = 1 << 18  # bytes
-
-Progress = Callable[[int, int | None], None]
-"""Called with the bytes that are there and those there will be, where that is known."""
 
 
 class Input(NamedTuple):
@@ -135,10 +123,6 @@ ARTICLE: Mapping[str, str] = {
 """What each input of the article profile is."""
 
 
-class _BrokenOffError(Exception):
-    """A download stopped for a reason that may pass."""
-
-
 def look_up(name: str) -> Input:
     """Entry of the registry; `InputError` that lists the names where there is none."""
     if name not in REGISTRY:
@@ -147,9 +131,22 @@ def look_up(name: str) -> Input:
 
 
 def data_folder(given: str | Path | None = None) -> Path:
-    """Folder of the inputs: the one given, else that of the environment variable `DATA_DIR`, else the user's."""
-    named = given or os.environ.get(DATA_DIR)
-    return Path(named).expanduser().absolute() if named else Path(platformdirs.user_data_dir("neanderthal_nlp"))
+    """Folder of the inputs: the one given, else that of the environment variable `DATA_DIR`, else the user's.
+
+    Raises
+    ------
+    InputError
+        It cannot be a folder: it, or what it is to lie in, is a file; or its `~USER` is nobody.
+    """
+    named = given or os.environ.get(DATA_DIR) or platformdirs.user_data_dir("neanderthal_nlp")
+    try:
+        folder = Path(named).expanduser().absolute()
+    except RuntimeError:
+        raise InputError(f"{named}: no such user's folder (expected a folder for the data)") from None
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    if not there.is_dir():
+        raise InputError(f"{folder}: found the file {there}, expected a folder for the data")
+    return folder
 
 
 def inspect(source: Input, folder: str | Path) -> Status:
@@ -163,7 +160,7 @@ def inspect(source: Input, folder: str | Path) -> Status:
     path = Path(folder) / source.name
     try:
         if not path.exists():
-            n_bytes = _size(_part(path))
+            n_bytes = size_of(part_of(path))
             return Status(State.partial if n_bytes else State.absent, n_bytes)
         n_bytes = path.stat().st_size
         if source.size not in (None, n_bytes):
@@ -172,6 +169,8 @@ def inspect(source: Input, folder: str | Path) -> Status:
         if expected is None:
             return Status(State.unrecorded, n_bytes)
         fault = _mismatch(path, expected)
+        if fault and source.checksum is None:
+            fault += f" as recorded in {_record_of(path).name}"
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     return Status(State.wrong if fault else State.complete, n_bytes, fault)
@@ -211,18 +210,22 @@ def fetch(
 
     Raises
     ------
+    UnreachableError
+        No connection, or none that lasts (what was downloaded is gone on from next time).
     InputError
-        The input is not there and cannot be fetched (offline, by hand only, no connection, no such address), is not
-        of the published size or checksum (what was downloaded is removed), or the folder cannot be written to or is
-        full (what was downloaded is gone on from next time).
+        The input is not there and cannot be fetched (offline, by hand only, no such address, sent from https to
+        http), is not of the published size or checksum (what was downloaded is removed), or the folder cannot be
+        written to or is full (what was downloaded is gone on from next time).
     """
     path = Path(folder) / source.name
     status = inspect(source, folder)
     if status.state is State.complete:
         return path
     if status.state is not State.unrecorded and (offline or source.by_hand):
-        why = status.detail or f"{status.state}, and {'to be fetched by hand' if source.by_hand else 'offline'}"
-        raise InputError(f"{path}: {why}: {_by_hand(source, path)}")
+        state = "not as published" if status.state is State.wrong else status.state
+        why = f"{state}, and {'only a browser can fetch it' if source.by_hand else 'offline'}"
+        detail = f" ({status.detail})" if status.detail else ""
+        raise InputError(f"{source.name}: {why}{detail}: {by_hand(source, path)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _turn(path.parent, report):
@@ -230,33 +233,11 @@ def fetch(
             if status.state is State.unrecorded:
                 _record(source, path, {})
             elif status.state is not State.complete:
-                _download(source, path, progress=progress, report=report, pauses=pauses)
+                download(source, path, progress=progress, report=report, pauses=pauses)
                 _settle(source, path)
     except OSError as error:
         raise InputError(f"{error.filename or path}: cannot be written ({error.strerror})") from None
     return path
-
-
-def _by_hand(source: Input, path: Path) -> str:
-    return f"get {source.name} from {source.address} and put it into {path.parent}"
-
-
-def _part(path: Path) -> Path:
-    return path.with_name(f"{path.name}.part")
-
-
-def _note(path: Path) -> Path:
-    """JSON with what the server said of the version that the part is of."""
-    return path.with_name(f"{path.name}.part.json")
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
-
-
-def _discard(path: Path) -> None:
-    for left in (_part(path), _note(path)):
-        left.unlink(missing_ok=True)
 
 
 def _mismatch(path: Path, checksum: str) -> str:
@@ -267,8 +248,12 @@ def _mismatch(path: Path, checksum: str) -> str:
     return "" if found == expected else f"found {algorithm} {found}, expected {expected}"
 
 
+def _record_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.json")
+
+
 def _recorded(path: Path) -> str | None:
-    record = path.with_name(f"{path.name}.json")
+    record = _record_of(path)
     return f"sha256:{read_json(record).get('sha256')}" if record.exists() else None
 
 
@@ -281,7 +266,7 @@ def _record(source: Input, path: Path, note: Mapping[str, Any]) -> None:
         "last_modified": note.get("last_modified"),
         "citation": source.citation,
     }
-    write_json(record, path.with_name(f"{path.name}.json"))
+    write_json(record, _record_of(path))
 
 
 @contextmanager
@@ -296,118 +281,14 @@ def _turn(folder: Path, report: Callable[[str], None] | None) -> Iterator[None]:
         yield
 
 
-def _download(
-    source: Input,
-    path: Path,
-    *,
-    progress: Progress | None,
-    report: Callable[[str], None] | None,
-    pauses: Sequence[float],
-) -> None:
-    """Bring the part to its full length, over as many connections as that takes."""
-    furthest, left = _size(_part(path)), iter(pauses)
-    while True:
-        try:
-            return _go_on(source, path, progress)
-        except _BrokenOffError as error:
-            if _size(_part(path)) > furthest:
-                furthest, left = _size(_part(path)), iter(pauses)
-            pause = next(left, None)
-            if pause is None:
-                raise InputError(f"{path}: {source.address} cannot be reached ({error}); try again later, or "
-                                 f"{_by_hand(source, path)}") from None  # fmt: skip
-            if report is not None:
-                report(f"{source.name}: {error}; next try in {pause:g} s")
-            time.sleep(pause)
-
-
-def _go_on(source: Input, path: Path, progress: Progress | None) -> None:
-    """Ask for what is missing of the part, once."""
-    start, note = _resumable(source, path)
-    if start == source.size:
-        return
-    headers = {"Accept-Encoding": "identity"}  # the bytes of the file, which the checksum is of
-    if start:
-        headers["Range"] = f"bytes={start}-"
-        if note.get("validator"):
-            headers["If-Range"] = note["validator"]
-    try:
-        with requests.get(source.address, headers=headers, stream=True, timeout=_TIMEOUT) as response:
-            start = _accept(source, path, response, start, note)
-            _receive(source, path, response, start, progress)
-    except (requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError) as error:
-        cause = error.args[0] if error.args else error
-        raise _BrokenOffError(" ".join(str(getattr(cause, "reason", cause)).split())) from None
-    except requests.RequestException as error:
-        raise InputError(f"{source.address}: cannot be fetched ({' '.join(str(error).split())})") from None
-
-
-def _resumable(source: Input, path: Path) -> tuple[int, dict[str, Any]]:
-    """Bytes to go on from, and the note on them; a part that nothing could be told of is discarded."""
-    n_bytes = _size(_part(path))
-    note = read_json(_note(path)) if n_bytes and _note(path).exists() else {}
-    same = note.get("address") == source.address and (source.checksum or note.get("validator"))
-    if n_bytes and (not same or n_bytes > (source.size or n_bytes)):
-        _discard(path)
-        return 0, {}
-    return n_bytes, note
-
-
-def _accept(source: Input, path: Path, response: requests.Response, start: int, note: Mapping[str, Any]) -> int:
-    """Check the answer's head; give the byte that its body starts at."""
-    status, etag = response.status_code, response.headers.get("ETag")
-    if status == HTTPStatus.PARTIAL_CONTENT and start:
-        same = note.get("etag") in (None, etag)  # some servers ignore If-Range
-        if same and response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
-            return start
-    if start and status in (HTTPStatus.PARTIAL_CONTENT, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE):
-        _discard(path)
-        raise _BrokenOffError("the file has changed on the server, or is not served in parts")
-    if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        raise _BrokenOffError(f"found {status} {response.reason}")
-    if status != HTTPStatus.OK:
-        raise InputError(f"{source.address}: found {status} {response.reason}, expected the file; or "
-                         f"{_by_hand(source, path)}")  # fmt: skip
-    _discard(path)
-    modified = response.headers.get("Last-Modified")
-    strong = None if etag is None or etag.startswith("W/") else etag  # RFC 9110, 13.1.5: no weak tag in If-Range
-    write_json({"address": source.address, "validator": strong or modified, "etag": etag, "last_modified": modified},
-               _note(path))  # fmt: skip
-    return 0
-
-
-def _receive(source: Input, path: Path, response: requests.Response, start: int, progress: Progress | None) -> None:
-    """Add the answer's body to the part, and check its length."""
-    length = response.headers.get("Content-Length")
-    total = None if length is None else start + int(length)
-    expected = source.size or total
-    if total is not None and total != expected:
-        _discard(path)
-        raise InputError(f"{source.address}: found {total:,} bytes, expected {expected:,}")
-    free = shutil.disk_usage(path.parent).free
-    if expected is not None and expected - start > free:
-        raise InputError(f"{path.parent}: found {free:,} bytes free, expected {expected - start:,} for {source.name}")
-    n_bytes = start
-    with _part(path).open("ab") as part:
-        for piece in response.raw.stream(_PIECE, decode_content=False):
-            part.write(piece)
-            n_bytes += len(piece)
-            if progress is not None:
-                progress(n_bytes, expected)
-    if expected is not None and n_bytes < expected:
-        raise _BrokenOffError(f"ended after {n_bytes:,} of {expected:,} bytes")
-
-
 def _settle(source: Input, path: Path) -> None:
     """Put the part into its place if it is what was published; remove it if not."""
-    part, note = _part(path), read_json(_note(path))
+    part, note = part_of(path), read_json(note_of(path))
     fault = _mismatch(part, source.checksum) if source.checksum else ""
-    if source.size not in (None, part.stat().st_size):
-        fault = f"found {part.stat().st_size:,} bytes, expected {source.size:,}"
     if fault:
-        _discard(path)
-        raise InputError(f"{source.address}: {fault} (what was downloaded is removed)")
+        discard(path)
+        raise InputError(f"{source.name}: {source.address}: {fault} (what was downloaded is removed)")
     part.replace(path)
     if source.checksum is None:
         _record(source, path, note)
-    _discard(path)
+    discard(path)

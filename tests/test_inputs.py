@@ -10,9 +10,11 @@ import re
 import resource
 import shutil
 import socket
+import ssl
+import subprocess
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
 
@@ -21,7 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from neanderthal_nlp import inputs
+from neanderthal_nlp import download, inputs
 from neanderthal_nlp.cli import fetch as command
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.inputs import Input, State
@@ -39,6 +41,7 @@ class Answer(NamedTuple):
     ranges: bool = True
     if_range: bool = True
     cut: int | None = None  # bytes after which the connection ends
+    piece: int | None = None  # bytes of a rest that are sent at most
     length: bool = True
     headers: tuple[tuple[str, str], ...] = ()
     wait: threading.Event | None = None
@@ -56,9 +59,11 @@ class Handler(BaseHTTPRequestHandler):
         start = int(wanted[1]) if wanted and answer.ranges and same else 0
         status = answer.status or (200 if not start else 206 if start < len(answer.body) else 416)
         body = answer.body[start:] if status in (200, 206) else b""
+        if status == 206:
+            body = body[: answer.piece]
         self.send_response(status)
         if status == 206:
-            self.send_header("Content-Range", f"bytes {start}-{len(answer.body) - 1}/{len(answer.body)}")
+            self.send_header("Content-Range", f"bytes {start}-{start + len(body) - 1}/{len(answer.body)}")
         if answer.etag:
             self.send_header("ETag", answer.etag)
         if answer.length:
@@ -66,18 +71,25 @@ class Handler(BaseHTTPRequestHandler):
         for header in answer.headers:
             self.send_header(*header)
         self.end_headers()
+        server.sent += len(body[: answer.cut])  # before the client can have seen the end
         self.wfile.write(body[: answer.cut])
-        server.sent += len(body[: answer.cut])
 
     def log_message(self, *_):
         pass
 
 
+class Server(ThreadingHTTPServer):
+    def handle_error(self, *_):
+        """Clients that turn away are what some tests are about."""
+
+
 @contextmanager
-def serving(*answers, default=None):
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+def serving(*answers, default=None, tls=None):
+    with Server(("127.0.0.1", 0), Handler) as server:
         server.answers, server.default, server.requests, server.sent = list(answers), default or Answer(), [], 0
-        server.address = f"http://127.0.0.1:{server.server_port}/file"
+        server.address = f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}/file"
+        if tls:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
@@ -102,7 +114,7 @@ def names(folder):
 
 @pytest.fixture(autouse=True)
 def _direct(monkeypatch):
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", inputs.DATA_DIR):
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE", inputs.DATA_DIR):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
 
@@ -113,6 +125,26 @@ def nobody():
     with socket.socket() as place:
         place.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{place.getsockname()[1]}/file"
+
+
+@pytest.fixture(scope="session")
+def certificate(tool, tmp_path_factory):
+    """A certificate for this machine, with its key, that nobody has reason to trust."""
+    path = tmp_path_factory.mktemp("tls") / "own.pem"
+    subprocess.run(
+        [tool("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
+         "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", path, "-out", path.with_suffix(".crt")],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    path.write_text(path.read_text() + path.with_suffix(".crt").read_text())
+    return path
+
+
+@pytest.fixture
+def tls(certificate):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context
 
 
 def test_a_whole_file(tmp_path):
@@ -154,7 +186,7 @@ def test_what_is_there_and_wrong_is_replaced(tmp_path, there):
 
 def test_a_stopped_download_goes_on_where_it_stopped(tmp_path, refused):
     with serving(Answer(cut=200_000)) as server:
-        with refused("file.bin", server.address, "cannot be reached"):
+        with refused(f"save it as {tmp_path / 'file.bin'}", server.address, "127.0.0.1 ended after 200,000 of 300,000"):
             inputs.fetch(source(server), tmp_path, pauses=())
         n_bytes = (tmp_path / "file.bin.part").stat().st_size
         assert 0 < n_bytes <= 200_000
@@ -172,6 +204,21 @@ def test_a_download_that_was_whole_but_not_yet_in_place_is_not_asked_for_again(t
         (tmp_path / "file.bin").rename(tmp_path / "file.bin.part")
         (tmp_path / "file.bin.part.json").write_text(json.dumps({"address": server.address, "validator": None}))
         assert inputs.fetch(source(server), tmp_path).read_bytes() == CONTENT
+        assert len(server.requests) == 1
+
+
+def test_nor_is_one_whose_length_only_the_server_knew(tmp_path, monkeypatch):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with serving() as server:
+        entry = source(server, size=None)
+        with monkeypatch.context() as patch:
+            patch.setattr(download, "_settle", killed)
+            with pytest.raises(KeyboardInterrupt):
+                inputs.fetch(entry, tmp_path)
+        assert names(tmp_path) == {"file.bin.part", "file.bin.part.json"}
+        assert inputs.fetch(entry, tmp_path).read_bytes() == CONTENT
         assert len(server.requests) == 1
 
 
@@ -221,21 +268,27 @@ def test_a_part_that_the_server_has_no_rest_of_starts_anew(tmp_path):
         assert [asked for _, asked, _ in server.requests] == [f"bytes={len(CONTENT) - 1}-", None]
 
 
-@pytest.mark.parametrize("note", [None, {"address": "http://127.0.0.1/another"}])
+@pytest.mark.parametrize("note", [None, '{"address": "http://127.0.0.1/another"}', "", "{"])
 def test_a_part_of_unknown_origin_starts_anew(tmp_path, note):
     (tmp_path / "file.bin.part").write_bytes(OTHER[:1000])
-    if note:
-        (tmp_path / "file.bin.part.json").write_text(json.dumps(note))
+    if note is not None:
+        (tmp_path / "file.bin.part.json").write_text(note)
     with serving() as server:
         assert inputs.fetch(source(server), tmp_path, pauses=()).read_bytes() == CONTENT
         assert server.requests == [("/file", None, None)]
 
 
 def test_corrupt_content_is_removed_and_told_of(tmp_path, refused):
-    with serving(Answer(OTHER)) as server:
-        with refused(server.address, f"found sha256 {sha256(OTHER)[7:]}", f"expected {sha256(CONTENT)[7:]}"):
+    with serving(Answer(OTHER), Answer(OTHER)) as server:
+        for _ in range(2):
+            with refused(server.address, f"found sha256 {sha256(OTHER)[7:]}", f"expected {sha256(CONTENT)[7:]}"):
+                inputs.fetch(source(server), tmp_path)
+            assert names(tmp_path) == set()
+        (tmp_path / "file.bin").write_bytes(OTHER[:-1])
+        server.answers = [Answer(OTHER)]
+        with refused("file.bin", "found sha256"):
             inputs.fetch(source(server), tmp_path)
-        assert names(tmp_path) == set()
+        assert (tmp_path / "file.bin").read_bytes() == OTHER[:-1]
         assert inputs.fetch(source(server), tmp_path).read_bytes() == CONTENT
 
 
@@ -246,6 +299,31 @@ def test_a_file_of_another_size_is_removed_and_told_of(tmp_path, length, refused
         inputs.fetch(source(server), tmp_path)
     assert names(tmp_path) == set()
     assert len(server.requests) == 1
+
+
+def test_more_than_the_file_is_not_waited_for(tmp_path, refused):
+    endless, told = Answer(CONTENT * 40, length=False), []
+    with serving(endless) as server, refused(server.address, "expected 300,000"):
+        inputs.fetch(source(server), tmp_path, progress=lambda n_bytes, _: told.append(n_bytes))
+    assert max(told, default=0) <= len(CONTENT)
+    assert names(tmp_path) == set()
+
+
+def test_a_body_that_breaks_off_is_never_taken_for_whole(tmp_path):
+    """In pieces, of no told length: only the missing last piece tells."""
+    pieces = (("Transfer-Encoding", "chunked"),)
+    broken = Answer(b"10000\r\n" + CONTENT[:60_000], length=False, headers=pieces)
+    with serving(broken) as server:
+        path = inputs.fetch(source(server, checksum=None, size=None), tmp_path, pauses=[0])
+        assert path.read_bytes() == CONTENT
+
+
+def test_a_server_that_sends_the_rest_in_several_answers(tmp_path):
+    """Each names the length of the whole, and its own is that of a piece."""
+    with serving(*(Answer(piece=90_000) for _ in range(9)), default=Answer(status=404)) as server:
+        server.answers.insert(0, Answer(cut=50_000))
+        assert inputs.fetch(source(server), tmp_path, pauses=[0]).read_bytes() == CONTENT
+    assert len(server.requests) == 4
 
 
 def test_a_short_answer_without_a_length_is_gone_on_from(tmp_path):
@@ -288,22 +366,72 @@ def test_a_server_in_trouble_is_asked_again(tmp_path, status, refused):
 
 def test_pauses_are_waited_for(tmp_path, monkeypatch):
     waited = []
-    monkeypatch.setattr(inputs.time, "sleep", waited.append)
+    monkeypatch.setattr(download.time, "sleep", waited.append)
     with serving(*[Answer(status=503)] * 4) as server:
         inputs.fetch(source(server), tmp_path)
-    assert waited == list(inputs.PAUSES) == sorted(set(inputs.PAUSES))
+    assert waited == list(download.PAUSES) == sorted(set(download.PAUSES))
 
 
 def test_without_a_connection_one_line_says_what_to_do(tmp_path, nobody, refused):
-    with refused(f"get file.bin from {nobody} and put it into {tmp_path}", "Connection refused"):
+    for_hand = f"get {nobody} by hand and save it as {tmp_path}"
+    with refused("file.bin: 127.0.0.1 cannot be reached (Connection refused; HTTPS_PROXY names no proxy)", for_hand):
         inputs.fetch(source(nobody), tmp_path, pauses=[0])
-    with refused(f"get file.bin from {nobody} and put it into {tmp_path / 'new'}", "offline"):
+    with refused("absent, and offline", f"{for_hand}/new/file.bin"):
         inputs.fetch(source(nobody), tmp_path / "new", offline=True)
     assert not (tmp_path / "new").exists()
     (tmp_path / "file.bin").write_bytes(OTHER)
-    with refused(f"found sha256 {sha256(OTHER)[7:]}", nobody):
+    with refused(f"found sha256 {sha256(OTHER)[7:]}", for_hand):
         inputs.fetch(source(nobody), tmp_path, offline=True)
     assert (tmp_path / "file.bin").read_bytes() == OTHER
+
+
+def test_why_there_is_no_connection_is_said_in_plain_words(tmp_path, monkeypatch, refused):
+    def unknown(*_, **__):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    with serving(default=Answer(wait=threading.Event())) as server, monkeypatch.context() as patch:
+        patch.setattr(download, "_TIMEOUT", (5, 0.05))
+        with refused("127.0.0.1 cannot be reached (no answer in time;"):
+            inputs.fetch(source(server), tmp_path, pauses=())
+        server.default.wait.set()
+    with serving() as server, refused("127.0.0.1 cannot be reached (TLS: "):
+        inputs.fetch(source(server.address.replace("http:", "https:")), tmp_path, pauses=())
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with refused("data.invalid cannot be reached (its name cannot be resolved;"):
+        inputs.fetch(source("https://data.invalid/file"), tmp_path, pauses=[0])
+
+
+def test_a_proxy_that_fails_is_named_without_its_password(tmp_path, nobody, monkeypatch, refused):
+    place = nobody.split("/")[2]
+    for proxy in (f"http://user:secret@{place}", f"http://{place}", place):
+        monkeypatch.setenv("HTTPS_PROXY", proxy)
+        with refused(f"file.bin: data.invalid cannot be reached through the proxy {place} (Connection refused)"):
+            inputs.fetch(source("https://data.invalid/file"), tmp_path, pauses=[0])
+    with serving() as server, refused("(Tunnel connection failed: 501"):
+        monkeypatch.setenv("HTTPS_PROXY", server.address)
+        inputs.fetch(source("https://data.invalid/file"), tmp_path, pauses=())
+
+
+def test_a_certificate_that_is_refused_is_not_tried_again(tmp_path, tls, monkeypatch, refused):
+    told = []
+    with serving(tls=tls) as server:
+        with refused("127.0.0.1 cannot be reached (TLS: certificate refused, self", server.address):
+            inputs.fetch(source(server), tmp_path, report=told.append)
+        assert told == []
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "none.pem"))
+        with refused("file.bin", server.address, "none.pem"):
+            inputs.fetch(source(server), tmp_path)
+    assert names(tmp_path) == set()
+
+
+def test_what_began_with_https_does_not_go_on_without(tmp_path, tls, certificate, monkeypatch, refused):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    with serving() as plain, serving(tls=tls) as server:
+        assert inputs.fetch(source(server, name="other"), tmp_path).read_bytes() == CONTENT
+        server.default = Answer(status=302, headers=(("Location", plain.address),))
+        with refused(f"file.bin: {server.address} redirects to {plain.address}, expected https"):
+            inputs.fetch(source(server), tmp_path)
+    assert names(tmp_path) == {"other"}
 
 
 def test_an_address_that_is_none(tmp_path, refused):
@@ -347,6 +475,20 @@ def test_processes_take_turns(tmp_path):
     assert str(tmp_path) in told[0]
 
 
+def test_a_killed_process_leaves_no_lock(tmp_path):
+    holds = (
+        "import fcntl, sys, time; fcntl.flock(open(sys.argv[1], 'a'), fcntl.LOCK_EX); print(flush=True); time.sleep(60)"
+    )
+    told = []
+    with subprocess.Popen([sys.executable, "-c", holds, tmp_path / ".lock"], stdout=subprocess.PIPE) as other:
+        other.stdout.readline()
+        other.kill()
+        other.wait()
+    with serving() as server:
+        assert inputs.fetch(source(server), tmp_path, report=told.append).read_bytes() == CONTENT
+    assert told == []
+
+
 def test_a_folder_that_cannot_be_written_to(tmp_path, refused):
     (tmp_path / "file").touch()
     with serving() as server, refused(tmp_path / "file", "cannot be written"):
@@ -377,7 +519,7 @@ def test_a_full_disk_leaves_no_file_and_is_gone_on_from(tmp_path, refused):
 
 def test_too_little_room_is_told_of_before_the_download(tmp_path, monkeypatch, refused):
     usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(inputs.shutil, "disk_usage", lambda _: usage._replace(free=299_999))
+    monkeypatch.setattr(download.shutil, "disk_usage", lambda _: usage._replace(free=299_999))
     with serving() as server, refused(tmp_path, "found 299,999 bytes free", "expected 300,000"):
         inputs.fetch(source(server), tmp_path)
     assert "file.bin" not in names(tmp_path)
@@ -414,11 +556,14 @@ def test_without_a_checksum_only_what_the_server_can_vouch_for_is_gone_on_from(t
 
 def test_what_only_a_browser_can_fetch(tmp_path, refused):
     calls = inputs.REGISTRY["introgressed_haplotypes.tar.gz"]
-    with refused(calls.address, "by hand", f"put it into {tmp_path}"):
+    with refused(calls.address, "only a browser", f"by hand and save it as {tmp_path / calls.name}"):
         inputs.fetch(calls, tmp_path)
     (tmp_path / calls.name).write_bytes(CONTENT)
     assert inputs.fetch(calls, tmp_path) == tmp_path / calls.name
     assert inputs.inspect(calls, tmp_path).state is State.complete
+    (tmp_path / calls.name).write_bytes(OTHER)
+    with refused(f"found sha256 {sha256(OTHER)[7:]}", f"as recorded in {calls.name}.json"):
+        inputs.fetch(calls, tmp_path)
 
 
 def test_the_registry_is_sound(refused):
@@ -462,6 +607,21 @@ def test_the_folder_is_the_one_given_or_named_or_the_users(tmp_path, monkeypatch
     monkeypatch.setenv(inputs.DATA_DIR, str(tmp_path))
     assert inputs.data_folder() == tmp_path
     assert inputs.data_folder("given") == tmp_path.cwd() / "given"
+
+
+def test_what_cannot_be_a_folder_is_told_of_first(tmp_path, nobody, monkeypatch, refused):
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file", tmp_path / "file" / "data"):
+        with refused(place, f"found the file {tmp_path / 'file'}", "expected a folder"):
+            inputs.data_folder(place)
+    with refused("~nobody-of-that-name/data", "expected a folder"):
+        inputs.data_folder("~nobody-of-that-name/data")
+    entry = source(nobody)
+    monkeypatch.setattr(inputs, "REGISTRY", {entry.name: entry})
+    for arguments in ([], ["--list"], ["--offline"]):
+        result = invoke("file.bin", "--data-dir", tmp_path / "file", *arguments)
+        assert "expected a folder" in str(result.exception)
+        assert result.output == ""
 
 
 @pytest.fixture
@@ -561,18 +721,120 @@ def test_a_part_counts_for_what_is_to_come(tmp_path, registry, monkeypatch):
         assert "to download: 0.2 MB" in result.stderr
 
 
-def test_the_list_has_a_line_an_input_and_fetches_nothing(tmp_path, nobody):
-    result = invoke("--list", "--data-dir", tmp_path / "none")
-    rows = {line.split()[0]: line for line in result.stdout.splitlines()[2:]}
-    assert set(rows) == set(inputs.REGISTRY)
+def test_names_are_checked_before_any_file_is_read(tmp_path, registry, monkeypatch):
+    (tmp_path / "hg19.2bit").write_bytes(CONTENT)
+    with serving() as server:
+        registry(server)
+        monkeypatch.setattr(inputs, "inspect", None)
+        for arguments in ([], ["--list"], ["--offline"]):
+            assert "hg20: not an input" in str(
+                invoke("hg19.2bit", "hg20", "--data-dir", tmp_path, *arguments).exception
+            )
+        assert server.requests == []
+
+
+def test_what_is_slow_to_load_is_loaded_when_there_is_something_to_fetch():
+    program = "import sys, neanderthal_nlp.inputs; print(*sys.modules.keys() & {'requests', 'urllib3', 'rich'})"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert loaded.stdout.split() == []
+
+
+def test_all_that_is_missing_is_named_at_once(tmp_path, registry):
+    with serving() as server:
+        registry(server)
+        (tmp_path / "gene_ids.txt").write_bytes(CONTENT)
+        result = invoke("--offline", "--data-dir", tmp_path)
+        missing = ["hg19.2bit", "Akey_intr_coords.bed"]
+        lines = [line for line in result.stderr.splitlines() if "error:" in line]
+        assert len(lines) == len(missing)
+        for name, line in zip(missing, lines, strict=True):
+            assert line.startswith(f"fetch: error: {name}: absent, and offline: get {server.address} ")
+            assert line.endswith(str(tmp_path / name))
+        assert isinstance(result.exception, InputError)
+        for part in ("2 of 3", *missing, str(tmp_path), "--data-dir", inputs.DATA_DIR):
+            assert part in str(result.exception)
+        assert server.requests == []
+    assert len(str(result.exception).splitlines()) == 1
+
+
+def test_one_that_cannot_be_fetched_does_not_keep_the_others_from_it(tmp_path, registry, nobody, monkeypatch):
+    """The first of three fails, then the first two; the network is waited for once."""
+    waited = []
+    monkeypatch.setattr(download.time, "sleep", waited.append)
+    with serving() as server:
+        registry(server)
+        monkeypatch.setitem(inputs.REGISTRY, "hg19.2bit", source(nobody, name="hg19.2bit"))
+        result = invoke("--data-dir", tmp_path)
+        assert names(tmp_path) == {"Akey_intr_coords.bed", "gene_ids.txt"}
+        assert "hg19.2bit: 127.0.0.1 cannot be reached" in str(result.exception)
+        assert f"save it as {tmp_path / 'hg19.2bit'}; or copy" in str(result.exception)
+        assert "error" not in result.stderr
+        waited.clear()
+        (tmp_path / "gene_ids.txt").unlink()
+        (tmp_path / "Akey_intr_coords.bed").unlink()
+        intr = source(nobody, name="Akey_intr_coords.bed")
+        monkeypatch.setitem(inputs.REGISTRY, "Akey_intr_coords.bed", intr)
+        result = invoke("--data-dir", tmp_path)
+    assert names(tmp_path) == {"gene_ids.txt"}
+    assert "2 of 3 inputs not there (hg19.2bit, Akey_intr_coords.bed)" in str(result.exception)
+    assert re.findall(r"error: (\S+): 127.0.0.1 cannot be reached", result.stderr) == [
+        "hg19.2bit",
+        "Akey_intr_coords.bed",
+    ]
+    assert waited == list(download.PAUSES)
+
+
+def listed(*arguments):
+    header, *rows = (line.split("\t") for line in invoke("--list", *arguments).stdout.splitlines())
+    return {row[0]: dict(zip(header, row, strict=True)) for row in rows}
+
+
+def test_the_list_is_a_table_and_fetches_nothing(tmp_path):
+    rows = listed("--data-dir", tmp_path / "none")
+    assert list(rows) == list(inputs.REGISTRY)
     for name, entry in inputs.REGISTRY.items():
-        assert entry.address in rows[name]
-        assert (entry.checksum or "–") in rows[name]
-        assert "absent" in rows[name]
-    assert "816,241,703" in rows["hg19.2bit"]
-    assert "by hand" in rows["introgressed_haplotypes.tar.gz"]
+        assert rows[name] == {
+            "name": name,
+            "default": "yes" if name in inputs.ARTICLE.values() else "no",
+            "state": "absent",
+            "size": str(entry.size or ""),
+            "checksum": entry.checksum or "",
+            "by_hand": "yes" if entry.by_hand else "no",
+            "address": entry.address,
+            "path": str(tmp_path / "none" / name),
+        }
     assert not (tmp_path / "none").exists()
     (tmp_path / "gene_ids.txt").write_bytes(CONTENT)
-    result = invoke("--list", "gene_ids.txt", "--data-dir", tmp_path)
-    assert "wrong" in result.stdout
-    assert len(result.stdout.splitlines()) == 3
+    rows = listed("gene_ids.txt", "gene_ids.txt", "--data-dir", tmp_path)
+    assert [row["state"] for row in rows.values()] == ["wrong"]
+
+
+def test_on_a_terminal_the_list_fits_80_columns(tmp_path):
+    (tmp_path / "gene_ids.txt").write_bytes(CONTENT)
+    (tmp_path / "refGene.txt.gz").write_bytes(CONTENT)  # the longest state: unrecorded
+    (tmp_path / "introgressed_haplotypes.tar.gz").write_bytes(CONTENT)
+    shown = on_a_terminal("-m", "neanderthal_nlp.cli", "fetch", "--list", "--data-dir", tmp_path)
+    folder, header, *rows, legend = shown.splitlines()
+    assert str(tmp_path) in folder
+    assert header.split() == ["name", "size", "state", "from"]
+    assert max(map(len, (header, *rows, legend))) <= 80
+    starred = [row[2:].split()[0] for row in rows if row.startswith("* ")]
+    assert sorted(starred) == sorted(inputs.ARTICLE.values())
+    assert [row[2:].split()[0] for row in rows] == list(inputs.REGISTRY)
+    assert {row.index(state) for row in rows for state in State if f" {state} " in row} == {header.index("state")}
+    assert " wrong " in next(row for row in rows if "gene_ids.txt" in row)
+    assert "by hand" in rows[-1]
+    assert "\x1b" not in shown
+
+
+def on_a_terminal(*arguments):
+    """What Python prints with a terminal as its standard output."""
+    ours, its = os.openpty()
+    with subprocess.Popen([sys.executable, *map(str, arguments)], stdout=its):
+        os.close(its)
+        shown = b""
+        with suppress(OSError):  # Linux tells so that the other end is closed
+            while piece := os.read(ours, 4096):
+                shown += piece
+    os.close(ours)
+    return shown.decode()

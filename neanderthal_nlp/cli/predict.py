@@ -126,7 +126,7 @@ def _wrap_published(stage: Stage, genome: Path, k: int, seed: int, cache: Path |
     )
 
 
-def _other_splits(stage: Stage, model: str) -> list[dict[str, Any]]:
+def _other_splits(stage: Stage, model: str) -> list[dict[Any, Any]]:
     """What the audit's ladder measured for a kind of model, if the run has one: on each split, on random letters."""
     from neanderthal_nlp.bundling import METRICS
 
