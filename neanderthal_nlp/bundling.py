@@ -150,7 +150,7 @@ def wrap_published(
     """
     window_length = int((windows["end"] - windows["start"]).max())
     manifest = split_table(windows, parts)[list(MANIFEST_COLUMNS)]
-    metrics = _metrics(f"held out by the split {protocol!r}", evaluation)
+    metrics = _metrics(f"windows held out by the split {protocol!r}", evaluation)
     return Bundle("as_published", "forest", forest, k, window_length, min(MIN_LENGTH, window_length), False, 0.5, None,
                   protocol, manifest, synthetic, mean_gc(counts, windows["label"].to_numpy(), parts.train, k), metrics,
                   [], dict(provenance))  # fmt: skip

@@ -214,7 +214,7 @@ def test_nor_is_one_whose_length_only_the_server_knew(tmp_path, monkeypatch):
     with serving() as server:
         entry = source(server, size=None)
         with monkeypatch.context() as patch:
-            patch.setattr(download, "_settle", killed)
+            patch.setattr(inputs, "_settle", killed)
             with pytest.raises(KeyboardInterrupt):
                 inputs.fetch(entry, tmp_path)
         assert names(tmp_path) == {"file.bin.part", "file.bin.part.json"}
