@@ -6,6 +6,7 @@
 # make bench       speed and memory beside what a user would pick instead; the table goes into benchmarks/README.md
 # make bench-stages   every stage of the article profile at three sizes; hours
 # make docs        the documentation, in build/docs/index.html; every link inside it is checked
+# make pictures    the documentation's pictures of tracks in IGV; IGV=… names igv.min.js, which is in npm's package igv
 # make linkcheck   links to other sites; needs a network
 # make package     the distributions, in dist; each way of installing them, in environments of their own; needs a network
 PYTHON ?= python3
@@ -14,7 +15,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: reproduce test figures notebooks notebooks-article bench bench-stages docs linkcheck package lint types format clean
+.PHONY: reproduce test figures notebooks notebooks-article bench bench-stages docs pictures linkcheck package lint types format clean
 
 reproduce: $(VENV)/.core
 	$(BIN)/python -m neanderthal_nlp.reproduce --profile demo --directory "$(DIRECTORY)"
@@ -45,6 +46,9 @@ docs: export TF_CPP_MIN_LOG_LEVEL = 2
 docs: $(VENV)/.dev
 	$(BIN)/sphinx-build -W --keep-going --quiet -b html docs build/docs
 	$(BIN)/linkchecker --config docs/linkchecker.ini build/docs/index.html
+
+pictures: $(VENV)/.dev
+	$(BIN)/python docs/pictures/igv.py "$(IGV)" --directory "$(DIRECTORY)"
 
 linkcheck: $(VENV)/.dev
 	$(BIN)/sphinx-build --quiet -b linkcheck docs build/linkcheck
