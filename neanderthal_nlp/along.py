@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from neanderthal_nlp.bundle import Bundle, score_counts
-from neanderthal_nlp.kmers import count_kmers, encode_kmers
+from neanderthal_nlp.bundle import Bundle, features, score_counts
+from neanderthal_nlp.kmers import canonical_columns, count_kmers, encode_kmers
 from neanderthal_nlp.predict import contributions
 
 _PIECES, _STEPS = 10, 5  # pieces of a stretch that a forest scores, and how many of them start within one
@@ -69,8 +69,11 @@ def profile_along(bundle: Bundle, sequence: str) -> Profile:
         return Profile(starts + size // 2, score_counts(stretched, pieces), np.nan, score)
     words = encode_kmers(sequence, k)
     plain = bundle._replace(rescaled=False)
-    found = contributions(plain, np.stack([np.zeros(4**k), np.ones(4**k)]))
-    weight = found.by_word[1] - found.by_word[0]
+    ones = np.stack([np.zeros(4**k), np.ones(4**k)])
+    found = contributions(plain, ones)
+    weight = (found.by_word[1] - found.by_word[0]) / features(plain, ones)[1]
+    if bundle.canonical:
+        weight = weight[canonical_columns(k)]
     scale = (bundle.window_length - k + 1) / max(n_words, 1) if bundle.rescaled else 1.0
     average = found.by_word[0].sum() / max(n_words, 1)
     value = np.where(words >= 0, scale * weight[words] + average, 0.0)

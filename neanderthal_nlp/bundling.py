@@ -8,22 +8,24 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold
 
-from neanderthal_nlp.bundle import MIN_LENGTH, Bundle, score_counts
+from neanderthal_nlp.bundle import MIN_LENGTH, WHOLE, Bundle, score_counts
 from neanderthal_nlp.calibration import calibrate, fit_calibration
 from neanderthal_nlp.embeddings import gc_of_kmers
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.evaluation import Evaluation, evaluate
 from neanderthal_nlp.genome import Genome
 from neanderthal_nlp.intervals import home_chromosome
-from neanderthal_nlp.kmers import count_kmers, vocabulary
-from neanderthal_nlp.linear import fit_linear
+from neanderthal_nlp.kmers import count_kmers, merge_strands, vocabulary
+from neanderthal_nlp.linear import fit_linear, scores
 from neanderthal_nlp.sequences import fetch_along_genome
 from neanderthal_nlp.splits import MANIFEST_COLUMNS, Split, check_classes, split_table
 
 LENGTHS = (1_000, 2_000, 5_000, 10_000)
 """Lengths at which probabilities are calibrated and measured, nt."""
+STRENGTHS = (1.0, 0.1, 0.01, 1e-3, 1e-4)
 METRICS = ("accuracy", "auroc", "brier")
 _N_FOLDS = 5
 _BATCH = 1024
@@ -37,7 +39,9 @@ def fit_audited(
     *,
     k: int,
     protocol: str,
+    canonical: bool = True,
     lengths: Sequence[int] = LENGTHS,
+    strengths: Sequence[float] = STRENGTHS,
     synthetic: bool,
     provenance: Mapping[str, Any],
     seed: int,
@@ -45,8 +49,9 @@ def fit_audited(
     """Fit a logistic regression whose probabilities are calibrated on chromosomes that it has not seen.
 
     The training chromosomes (clusters, where there is but one) are dealt into five folds. Each fold's windows, cut to
-    some lengths, are scored by a model of the other folds, and these scores are calibrated. The windows that the split
-    holds out serve for the measures alone.
+    some lengths, are scored by a model of the other folds, and these scores are calibrated. The folds' models go into
+    the bundle, too: how they differ says how far the word of a model goes (`bundle.score_margins`). The windows that
+    the split holds out serve for the measures alone.
 
     Parameters
     ----------
@@ -61,8 +66,13 @@ def fit_audited(
     k : int
     protocol : str
         Name of the split.
+    canonical : bool
+        Count a word and its reverse complement together: which strand is asked about makes no difference then.
     lengths : sequence of int
         Those of the longest window and below are taken.
+    strengths : sequence of float
+        Inverse strengths of the ridge penalty to choose from: the strongest penalty whose AUROC on the folds is within
+        a standard error of the best. Words are many and windows alike; scikit-learn's default fits their noise.
     synthetic : bool
         Whether the genome is made up.
     provenance : mapping
@@ -84,11 +94,7 @@ def fit_audited(
     labels, clusters = windows["label"].to_numpy(), windows["cluster"].to_numpy()
     manifest = split_table(windows, parts)[list(MANIFEST_COLUMNS)]
     gc = mean_gc(counts, labels, parts.train, k)
-
-    def train(rows: np.ndarray) -> Bundle:
-        model = fit_linear("logistic_regression", counts, labels, rows=rows, seed=seed)
-        return Bundle("audited", "logistic_regression", model, k, window_length, min(MIN_LENGTH, window_length), True,
-                      0.5, None, protocol, manifest, synthetic, gc, [], [], dict(provenance))  # fmt: skip
+    X = _merge_rows(counts, k) if canonical else counts
 
     groups = home_chromosome(windows["chrom"]).to_numpy()[parts.train]
     if len(np.unique(groups)) < 2:  # too small a genome to keep chromosomes apart
@@ -97,27 +103,56 @@ def fit_audited(
     if n_groups < 2:
         raise InputError("split: found all training windows in one cluster, expected two or more to calibrate on")
     check_classes(labels, [parts], source="split")
-    final, judges = train(parts.train), np.full(len(windows), -1)
-    models = [final]
+    folds = [Split(parts.train[kept], parts.train[left_out])
+             for kept, left_out in GroupKFold(min(_N_FOLDS, n_groups)).split(parts.train, groups=groups)]  # fmt: skip
+    check_classes(labels, [Split(fold.train, parts.test) for fold in folds], source="calibration")
+    C, fold_models = _choose_penalty(X, labels, folds, strengths, seed)
+    model = fit_linear("logistic_regression", X, labels, rows=parts.train, C=C, seed=seed)
+    final = Bundle("audited", "logistic_regression", model, tuple(fold_models), k, window_length,
+                   min(MIN_LENGTH, window_length), True, canonical, 0.5, None, protocol, manifest, synthetic, gc, [],
+                   [], dict(provenance))  # fmt: skip
+    judges = np.full(len(windows), -1)
     judges[parts.test] = 0
-    for kept, left_out in GroupKFold(min(_N_FOLDS, n_groups)).split(parts.train, groups=groups):
-        check_classes(labels, [Split(parts.train[kept], parts.test)], source="calibration")
-        judges[parts.train[left_out]] = len(models)
-        models.append(train(parts.train[kept]))
-    scores = _score_cut(windows, genome, models, judges, lengths, k)
+    for number, fold in enumerate(folds, start=1):
+        judges[fold.test] = number
+    models = [final, *(final._replace(model=fold_model) for fold_model in fold_models)]
+    cut = _score_cut(windows, genome, models, judges, lengths, k)
     fitted = fit_calibration(
-        {length: values[parts.train] for length, values in scores.items()}, labels[parts.train],
+        {length: values[parts.train] for length, values in cut.items()}, labels[parts.train],
         groups=clusters[parts.train], rng=seed,
     )  # fmt: skip
     test = parts.test
     metrics = []
-    for (length, values), lowest, highest in zip(scores.items(), fitted.lowest, fitted.highest, strict=True):
+    for (length, values), lowest, highest in zip(cut.items(), fitted.lowest, fitted.highest, strict=True):
         # Beyond the range there is no probability: the nearest one that there is stands in for the measures.
         within = np.clip(values[test], lowest, highest)
         probability = calibrate(fitted, within, np.full(len(test), length)).probability
         found = evaluate(labels[test], probability, groups=clusters[test], rng=seed)
         metrics += _metrics(f"held-out chromosomes, first {length:,} nt", found)
     return final._replace(calibration=fitted, metrics=metrics)
+
+
+def _choose_penalty(
+    X: np.ndarray, y: np.ndarray, folds: Sequence[Split], strengths: Sequence[float], seed: int
+) -> tuple[float, list[Any]]:
+    """The strongest ridge penalty whose AUROC is within a standard error of the best, and the folds' models with it."""
+    tried, n_train = [], len(np.unique(np.concatenate([fold.test for fold in folds])))
+    for C in sorted(strengths):
+        # The penalty weighs against a sum over windows: with fewer of them it is less, or scores would be smaller.
+        models = [
+            fit_linear("logistic_regression", X, y, rows=fold.train, C=C * n_train / len(fold.train), seed=seed)
+            for fold in folds
+        ]
+        areas = [roc_auc_score(y[fold.test], scores(model, X[fold.test]))
+                 for fold, model in zip(folds, models, strict=True) if len(np.unique(y[fold.test])) == 2]  # fmt: skip
+        tried.append((C, models, np.array(areas)))
+    if not len(tried[0][2]):  # folds of one class each: nothing to choose by
+        return tried[-1][:2]
+    means = [areas.mean() for _, _, areas in tried]
+    best = tried[int(np.argmax(means))][2]
+    least = best.mean() - best.std(ddof=min(1, len(best) - 1)) / np.sqrt(len(best))
+    chosen = next(number for number, mean in enumerate(means) if mean >= least)
+    return tried[chosen][:2]
 
 
 def wrap_published(
@@ -151,9 +186,14 @@ def wrap_published(
     window_length = int((windows["end"] - windows["start"]).max())
     manifest = split_table(windows, parts)[list(MANIFEST_COLUMNS)]
     metrics = _metrics(f"windows held out by the split {protocol!r}", evaluation)
-    return Bundle("as_published", "forest", forest, k, window_length, min(MIN_LENGTH, window_length), False, 0.5, None,
-                  protocol, manifest, synthetic, mean_gc(counts, windows["label"].to_numpy(), parts.train, k), metrics,
-                  [], dict(provenance))  # fmt: skip
+    gc = mean_gc(counts, windows["label"].to_numpy(), parts.train, k)
+    return Bundle("as_published", "forest", forest, (), k, window_length, int(WHOLE * window_length), False, False, 0.5,
+                  None, protocol, manifest, synthetic, gc, metrics, [], dict(provenance))  # fmt: skip
+
+
+def _merge_rows(counts: np.ndarray, k: int) -> np.ndarray:
+    """Counts of both strands together, read a block at a time: they may be a memory map."""
+    return np.concatenate([merge_strands(counts[i : i + _BATCH], k) for i in range(0, len(counts), _BATCH)])
 
 
 def mean_gc(counts: np.ndarray, labels: np.ndarray, rows: np.ndarray, k: int) -> tuple[float, float]:

@@ -3,7 +3,8 @@
 A model is sure of its scores on windows like those it was trained on; a shorter stretch has fewer words, and the same
 score of it means less. So scores of windows that the model has not seen, cut to some lengths, are each fitted by a
 logistic curve (Platt, Advances in Large Margin Classifiers, 1999), and the fit is repeated on resampled clusters of
-windows, which gives the interval.
+windows. The interval holds what these curves and, where it is told how far scores of models trained on other windows
+would lie apart, what such models would say.
 """
 
 from __future__ import annotations
@@ -60,9 +61,9 @@ class Calibration(NamedTuple):
             raise InputError(f"calibration: found shapes {', '.join(map(str, shapes))}, "
                              "expected (m,), (m,), (m,), (m, n), (m, n)")  # fmt: skip
         if not all(np.isfinite(part).all() for part in values) or not (
-            (np.diff(values.lengths) > 0).all() and values.lengths[0] > 0
+            (np.diff(values.lengths) > 0).all() and values.lengths[0] > 0 and (values.lowest < values.highest).all()
         ):
-            raise InputError("calibration: expected finite numbers and ascending lengths")
+            raise InputError("calibration: expected finite numbers, ascending lengths and lowest below highest")
         return values
 
 
@@ -91,7 +92,8 @@ def fit_calibration(
     labels : ndarray of int, shape (n,)
         1 introgressed, 0 depleted.
     groups : ndarray, shape (n,)
-        Cluster of overlapping regions of each window; resamples draw whole clusters.
+        Cluster of overlapping regions of each window; resamples draw whole clusters. Each class weighs a half in
+        each, whatever its share of the windows.
     n_resamples : int
     rng : numpy Generator or int
 
@@ -115,10 +117,17 @@ def fit_calibration(
         drawn = np.bincount(rng.integers(0, n_groups, n_groups), minlength=n_groups)[codes].astype(np.float64)
         if len(np.unique(labels[drawn > 0])) == 2:
             weights.append(drawn)
+    weights = [_balance(drawn, labels) for drawn in weights]
     lengths = sorted(scores)
     curves = np.array([[_fit_curve(scores[length], labels, drawn) for drawn in weights] for length in lengths])
     lowest, highest = (np.array([extreme(scores[length]) for length in lengths]) for extreme in (np.min, np.max))
     return Calibration(np.array(lengths, dtype=np.float64), lowest, highest, curves[..., 0], curves[..., 1])
+
+
+def _balance(weights: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Bring each class to half of the weight; in all they weigh as many as there are windows."""
+    shares = np.bincount(labels, weights=weights, minlength=2)
+    return weights * (len(labels) / 2 / shares)[labels]
 
 
 def _fit_curve(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
@@ -132,7 +141,12 @@ def _fit_curve(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> t
 
 
 def calibrate(
-    calibration: Calibration, scores: np.ndarray, lengths: np.ndarray, *, prior: float = 0.5
+    calibration: Calibration,
+    scores: np.ndarray,
+    lengths: np.ndarray,
+    *,
+    prior: float = 0.5,
+    margins: np.ndarray | float = 0.0,
 ) -> Probabilities:
     """Turn scores into probabilities.
 
@@ -148,11 +162,15 @@ def calibrate(
     prior : float
         Share of introgressed stretches among those that are asked about, between 0 and 1. It is a half in the
         calibration.
+    margins : ndarray of float64, shape (n,), or float
+        How far from a score, at 95 %, that of a model lies which was trained on other windows; see
+        `bundle.score_margins`. Added to the interval in quadrature, on the scale of log-odds.
 
     Returns
     -------
     Probabilities
     """
+    margins = np.broadcast_to(margins, np.shape(scores))
     place = np.interp(np.log(lengths), np.log(calibration.lengths), np.arange(len(calibration.lengths)))
     before = np.minimum(place.astype(np.int64), max(len(calibration.lengths) - 2, 0))
     after = np.minimum(before + 1, len(calibration.lengths) - 1)
@@ -171,7 +189,10 @@ def calibrate(
             for values in (calibration.slopes, calibration.intercepts)
         )
         odds = slope * within[rows, None] + intercept + shift
-        probability[rows] = expit(odds[:, 0])
-        low[rows], high[rows] = expit(np.quantile(odds, [tail, 1 - tail], axis=1))
+        middle, model = odds[:, 0], slope[:, 0] * margins[rows]
+        least, most = np.quantile(odds, [tail, 1 - tail], axis=1)
+        probability[rows] = expit(middle)
+        low[rows] = expit(middle - np.hypot(np.maximum(middle - least, 0), model))
+        high[rows] = expit(middle + np.hypot(np.maximum(most - middle, 0), model))
     seen = np.abs(scores - within) <= MARGIN * (highest - lowest)
     return Probabilities(*(np.where(seen, part, np.nan) for part in (probability, low, high)))

@@ -21,7 +21,7 @@ from neanderthal_nlp.files import is_gzip, read_lines
 
 BED_COLUMNS = ("chrom", "start", "end", "name", "score", "strand", "thickStart", "thickEnd", "itemRgb", "blockCount",
                "blockSizes", "blockStarts")  # fmt: skip
-PLACE = re.compile(r"(?P<chrom>[^\s:]+):(?P<start>[0-9,]+)-(?P<end>[0-9,]+)")
+PLACE = re.compile(r"(?P<chrom>[^\s:]+):(?P<start>[0-9][0-9,]{0,14})-(?P<end>[0-9][0-9,]{0,14})")
 """A place as samtools writes it, chr1:10,001-20,000: 1-based, the end included."""
 _DIRECTIVE = re.compile(r"#|track(\s|$)|browser(\s|$)")
 _THREE_COLUMNS = re.compile(rb"(?:[\w.]++\t[0-9]{1,12}+\t[0-9]{1,12}+\n)++")

@@ -36,6 +36,68 @@ def vocabulary(k: int) -> list[str]:
     return ["".join(letters) for letters in product(LETTERS, repeat=k)]
 
 
+def reverse_complements(k: int) -> np.ndarray:
+    """Number of the reverse complement of each word of `vocabulary(k)`; int64 (4**k,)."""
+    words = np.arange(4**k, dtype=np.int64)
+    reverse = np.zeros_like(words)
+    for _ in range(k):
+        reverse = reverse << 2 | 3 - (words & 3)  # a letter's complement is 3 less its code
+        words >>= 2
+    return reverse
+
+
+def canonical_vocabulary(k: int) -> list[str]:
+    """The k-mers that come no later in the alphabet than their reverse complements, in alphabetical order.
+
+    There are 4**k / 2 of them if k is odd, and (4**k + 2**k) / 2 if it is even, as some words are their own reverse
+    complements then.
+    """
+    words = vocabulary(k)
+    return [words[number] for number in _canonical_numbers(reverse_complements(k))]
+
+
+def canonical_columns(k: int) -> np.ndarray:
+    """Column of `canonical_vocabulary(k)` that each word of `vocabulary(k)` is counted in; int64 (4**k,)."""
+    reverse = reverse_complements(k)
+    return np.searchsorted(_canonical_numbers(reverse), np.minimum(np.arange(4**k), reverse))
+
+
+def merge_strands(counts: np.ndarray, k: int) -> np.ndarray:
+    """Count a word and its reverse complement together: which strand was read makes no difference then.
+
+    Parameters
+    ----------
+    counts : ndarray of a number type, shape (..., 4**k)
+        Column j counts `vocabulary(k)[j]`.
+    k : int
+
+    Returns
+    -------
+    ndarray of the same type, shape (..., n_canonical)
+        Column j counts `canonical_vocabulary(k)[j]`, on either strand; a word that is its own reverse complement
+        counts once. The caller's own.
+
+    Raises
+    ------
+    ValueError
+        The columns are not those of all words of length `k`.
+    """
+    if counts.shape[-1:] != (4**k,):
+        raise ValueError(f"counts: found shape {counts.shape}, expected {4**k} columns, one a word of {k} letters")
+    reverse = reverse_complements(k)
+    forward = _canonical_numbers(reverse)
+    merged = counts[..., forward]
+    pairs = np.flatnonzero(reverse[forward] != forward)
+    merged[..., pairs] += counts[..., reverse[forward[pairs]]]
+    return merged
+
+
+def _canonical_numbers(reverse: np.ndarray) -> np.ndarray:
+    """Numbers of the words that are no larger than those of their reverse complements, ascending."""
+    words = np.arange(len(reverse))
+    return words[words <= reverse]
+
+
 def count_kmers(sequences: Iterable[str], k: int = K, *, out: np.ndarray | None = None) -> np.ndarray:
     """Count the k-mers of each sequence: the bag of words.
 

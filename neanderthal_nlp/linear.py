@@ -27,7 +27,9 @@ THRESHOLDS = dict(zip(LINEAR_MODELS, (0.5, 0.0, 0.0), strict=True))
 _MAX_ITERATIONS = 10_000
 
 
-def fit_linear(name: str, X: np.ndarray, y: np.ndarray, *, rows: np.ndarray | None = None, seed: int) -> Any:
+def fit_linear(
+    name: str, X: np.ndarray, y: np.ndarray, *, rows: np.ndarray | None = None, C: float = 1.0, seed: int
+) -> Any:
     """Fit one of `parameters.LINEAR_MODELS` to counts.
 
     Logistic regression and the linear SVM see counts scaled to mean 0 and variance 1 by what was measured on
@@ -45,6 +47,8 @@ def fit_linear(name: str, X: np.ndarray, y: np.ndarray, *, rows: np.ndarray | No
         1 = introgressed, 0 = depleted.
     rows : ndarray of int, shape (m,), optional
         Rows to learn from; all without.
+    C : float
+        Inverse strength of the ridge penalty of logistic regression and SVM; 1 is scikit-learn's default.
     seed : int
         Handed to the solvers; those chosen draw nothing today.
 
@@ -65,9 +69,9 @@ def fit_linear(name: str, X: np.ndarray, y: np.ndarray, *, rows: np.ndarray | No
     if name == "naive_bayes":
         return MultinomialNB().fit(X, y)
     classifier = (
-        LogisticRegression(max_iter=_MAX_ITERATIONS, random_state=seed)
+        LogisticRegression(C=C, max_iter=_MAX_ITERATIONS, random_state=seed)
         if name == "logistic_regression"
-        else LinearSVC(dual=False, max_iter=_MAX_ITERATIONS, random_state=seed)
+        else LinearSVC(C=C, dual=False, max_iter=_MAX_ITERATIONS, random_state=seed)
     )
     # What `Pipeline.fit` does, without its copy of the scaled counts.
     scaler = StandardScaler().fit(X)

@@ -15,13 +15,13 @@ import numpy as np
 import pandas as pd
 from Bio.SeqIO.FastaIO import SimpleFastaParser
 
-from neanderthal_nlp.bundle import Bundle, rescale, score_counts
+from neanderthal_nlp.bundle import Bundle, features, score_counts, score_margins
 from neanderthal_nlp.calibration import calibrate
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.files import open_text
 from neanderthal_nlp.genome import Genome
-from neanderthal_nlp.intervals import PLACE, OverlapCounter, home_chromosome
-from neanderthal_nlp.kmers import LETTERS, count_kmers, vocabulary
+from neanderthal_nlp.intervals import PLACE, OverlapCounter, home_chromosome, match_naming
+from neanderthal_nlp.kmers import LETTERS, count_kmers
 
 INTROGRESSED, DEPLETED = "introgressed", "depleted"
 TOO_SHORT, TOO_MANY_N, UNLIKE = "too short to say", "too many N to say", "unlike anything seen"
@@ -30,6 +30,8 @@ N_WORDS = 3
 """Words that are named for each side."""
 _AMBIGUOUS = "NRYKMSWBDHV"  # IUPAC codes of several letters; words that hold one are not counted
 _KNOWN = (LETTERS + _AMBIGUOUS + (LETTERS + _AMBIGUOUS).lower()).encode()
+_INDELS = 1_000  # nt by which a copy may be longer or shorter than the place that it is named after
+_LAST = 2**31 - 1  # of a place: as far as BAM and BED count
 _BATCH = 1024
 
 
@@ -63,8 +65,8 @@ class Contributions(NamedTuple):
     ----------
     base : ndarray of float64, shape (n,)
         Score of an average window.
-    by_word : ndarray of float64, shape (n, 4**k)
-        In the order of `kmers.vocabulary`; base + sum of a row is the score.
+    by_word : ndarray of float64, shape (n, n_words)
+        In the order of `Bundle.words`; base + sum of a row is the score.
     """
 
     base: np.ndarray
@@ -108,7 +110,8 @@ def cut_records(
     min_length : int
     placed : bool
         Whether a name like chr1:10001-20000 (1-based, the end included, as samtools writes it) tells the place on the
-        genome. It does so only where the record has as many letters.
+        genome. It does so only where the record has as many letters, or, as a person's copy with insertions and
+        deletions, nearly as many: then places are right to within the difference, at most 1 % and 1,000 nt.
     source : path-like
         Where the records come from, for errors.
 
@@ -123,7 +126,8 @@ def cut_records(
         chrom, origin = "", 0
         if found is not None:
             first, last = (int(found[group].replace(",", "")) for group in ("start", "end"))
-            if first >= 1 and last - first + 1 == len(sequence):
+            span = last - first + 1
+            if 1 <= first <= last <= _LAST and abs(span - len(sequence)) <= min(span // 100, _INDELS):
                 chrom, origin = found["chrom"], first - 1
         for start in range(0, len(sequence), length):
             here = start
@@ -176,7 +180,7 @@ def check_alphabet(sequence: str, *, source: str, first: int = 1) -> None:
     first : int
         Place of the first letter of `sequence` in it, 1-based.
     """
-    foreign = sequence.encode("utf-8").translate(None, _KNOWN).decode("utf-8")
+    foreign = sequence.encode("utf-8", "surrogatepass").translate(None, _KNOWN).decode("utf-8", "surrogatepass")
     if foreign:
         expected = ("T (this looks like RNA: write its U as T)" if set(foreign) <= set("Uu") else
                     "DNA: A, C, G, T, or IUPAC codes such as N")  # fmt: skip
@@ -206,8 +210,9 @@ def predict(
         (NaN where the stretch is too short or its score beyond all that were calibrated; the interval also where the
         model has none), `call` ("introgressed", "depleted", "too short to say", "too many N to say" where it would be
         long enough, "unlike anything seen"), `seen` (against the windows that the model was trained on: "trained on"
-        where it overlaps one, "same chromosome", "held out", "unknown") and, where words are to be named, `speak_for`
-        and `speak_against` (lists of (word, contribution), the largest first).
+        where it overlaps one, "same chromosome", "held out"; "unknown" where the place is not known or not on a
+        chromosome of the model's windows) and, where words are to be named, `speak_for` and `speak_against` (lists of
+        (word, contribution), the largest first).
 
     Raises
     ------
@@ -218,7 +223,7 @@ def predict(
         expected = "0.5: this model is not calibrated" if bundle.calibration is None else "a share between 0 and 1"
         raise InputError(f"prior: found {prior:g}, expected {expected}")
     seen = _Seen(bundle)
-    words = np.array(vocabulary(bundle.k))
+    words = np.array(bundle.words())
     remaining = iter(stretches)
     while batch := list(islice(remaining, _BATCH)):
         yield _predict_batch(batch, bundle, seen, words, n_words, prior)
@@ -237,7 +242,8 @@ def _predict_batch(
     if bundle.calibration is None:
         probability, low, high = score, np.full(len(score), np.nan), np.full(len(score), np.nan)
     else:
-        probability, low, high = calibrate(bundle.calibration, score, np.maximum(n_counted, 1), prior=prior)
+        probability, low, high = calibrate(bundle.calibration, score, np.maximum(n_counted, 1), prior=prior,
+                                           margins=score_margins(bundle, counts))  # fmt: skip
     frame = pd.DataFrame(
         {
             "record": [stretch.record for stretch in batch],
@@ -275,13 +281,15 @@ class _Seen:
     def __init__(self, bundle: Bundle) -> None:
         trained = bundle.windows[bundle.windows["side"] == "train"]
         self._counter = OverlapCounter(trained)
-        self._chroms = set(home_chromosome(trained["chrom"]))
+        self._trained, self._all = (set(home_chromosome(rows["chrom"])) for rows in (trained, bundle.windows))
+        self._names = dict.fromkeys([*bundle.windows["chrom"], *self._all], 0)
 
     def tell(self, frame: pd.DataFrame) -> np.ndarray:
-        known = (frame["chrom"] != "").to_numpy()
-        codes = self._counter.codes(frame["chrom"])
+        chrom = match_naming(frame[["chrom"]], self._names)["chrom"]
+        codes = self._counter.codes(chrom)
         overlaps = self._counter.count(codes, frame["chrom_start"].to_numpy(), frame["chrom_end"].to_numpy()) > 0
-        same = home_chromosome(frame["chrom"]).isin(self._chroms).to_numpy()
+        home = home_chromosome(chrom)
+        known, same = (home.isin(chroms).to_numpy() for chroms in (self._all, self._trained))
         return np.select([~known, overlaps, same], [UNKNOWN, TRAINED_ON, SAME_CHROMOSOME], HELD_OUT)
 
 
@@ -302,7 +310,7 @@ def contributions(bundle: Bundle, counts: np.ndarray) -> Contributions:
     Contributions
         They add up to `bundle.score_counts`.
     """
-    X = rescale(bundle, counts) if bundle.rescaled else counts
+    X = features(bundle, counts)
     model: Any = bundle.model
     if bundle.model_name == "forest":
         return _tree_contributions(model, X)

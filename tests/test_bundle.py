@@ -10,10 +10,10 @@ from planted import LENGTH, K
 from sklearn.svm import SVC
 
 from neanderthal_nlp import bundling
-from neanderthal_nlp.bundle import Bundle, read_bundle, rescale, score_counts, write_bundle
+from neanderthal_nlp.bundle import Bundle, read_bundle, rescale, score_counts, score_margins, write_bundle
 from neanderthal_nlp.files import read_json, sha256
 from neanderthal_nlp.genome import open_genome
-from neanderthal_nlp.kmers import count_kmers
+from neanderthal_nlp.kmers import count_kmers, merge_strands
 from neanderthal_nlp.linear import fit_linear
 from neanderthal_nlp.sequences import fetch_windows
 from neanderthal_nlp.splits import split
@@ -23,9 +23,10 @@ def test_bundle_is_read_back(bundle, planted, tmp_path):
     write_bundle(bundle, tmp_path / "made")
     again = read_bundle(tmp_path / "made")
     np.testing.assert_array_equal(score_counts(again, planted[2]), score_counts(bundle, planted[2]))
+    np.testing.assert_array_equal(score_margins(again, planted[2]), score_margins(bundle, planted[2]))
     pd.testing.assert_frame_equal(again.windows, bundle.windows.reset_index(drop=True), check_dtype=False)
     for name in Bundle._fields:
-        if name not in ("model", "windows", "calibration"):
+        if name not in ("model", "folds", "windows", "calibration"):
             assert getattr(again, name) == getattr(bundle, name), name
     if bundle.calibration is None:
         assert again.calibration is None
@@ -39,7 +40,8 @@ def test_same_bundle_is_written_alike(audited, tmp_path):
     for name in ("one", "two", "one"):  # the last one replaces the first
         write_bundle(audited, tmp_path / name)
         about = read_json(tmp_path / name / "bundle.json")
-        assert about["files"].pop("model.skops") == sha256(tmp_path / name / "model.skops")  # a zip: it holds a time
+        for file in [file for file in about["files"] if file.endswith(".skops")]:  # a zip: it holds a time
+            assert about["files"].pop(file) == sha256(tmp_path / name / file)
         found.append((about, (tmp_path / name / "CARD.md").read_bytes(), sha256(tmp_path / name / "windows.tsv.gz")))
     assert found[0] == found[1] == found[2]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
@@ -100,6 +102,22 @@ def test_nothing_planted_nothing_found(planted, tmp_path):
     assert (np.abs(calibrated) < 0.6).all()  # the curve is flat: no score is believed
 
 
+def test_margins_hold_models_of_other_windows(audited, planted):
+    _, windows, counts = planted
+    labels, rng = windows["label"].to_numpy(), np.random.default_rng(4)
+    train, test = (np.flatnonzero(audited.windows["side"] == side) for side in ("train", "test"))
+    margins, scores = score_margins(audited, counts[test]), score_counts(audited, counts[test])
+    sides, others = [train[labels[train] == label] for label in (0, 1)], []
+    for _ in range(20):
+        rows = np.concatenate([rng.choice(side, len(side)) for side in sides])
+        model = fit_linear(
+            "logistic_regression", merge_strands(counts, K), labels, rows=rows, C=audited.model[-1].C, seed=1
+        )
+        others.append(score_counts(audited._replace(model=model), counts[test]))
+    assert 0.85 < np.mean([np.abs(other - scores) <= margins for other in others]) <= 1
+    assert margins.mean() < 4 * np.std(others, axis=0).mean()
+
+
 def test_short_stretches_are_rescaled(audited):
     half = count_kmers(["ACGTT" * (LENGTH // 10)], K)
     np.testing.assert_allclose(rescale(audited, half), half * (LENGTH - K + 1) / (LENGTH // 2 - K + 1))
@@ -120,14 +138,19 @@ def change(folder, **fields):
 def test_what_does_not_fit_is_refused(audited, tmp_path, refused):
     made = tmp_path / "made"
     for fields, parts in (
-        ({"format": 2}, ("found format 2", "expected 1")),
+        ({"format": 1}, ("found format 1", "expected 2")),
         ({"k": 4}, ("k = 4 and vocabulary",)),
         ({"k": True}, ("k: found True", "expected int")),
         ({"vocabulary": ["A"]}, ("vocabulary",)),
         ({"min_length": 10**9}, ("min_length <= window_length",)),
         ({"threshold": "half"}, ("threshold", "half", "expected float")),
         ({"calibration": {"lengths": []}}, ("bundle.json", "calibration")),
-        ({"files": {"../model.skops": "0"}}, ("../model.skops", "not of a bundle")),
+        ({"calibration": None}, ("calibration: found none", "forest")),
+        ({"files": {}}, ("files: found none", "expected model.skops")),
+        ({"files": {"../model.skops": "0"}}, ("files: found ../model.skops", "expected model.skops")),
+        ({"n_folds": 1}, ("n_folds: found 1", "2 to 100")),
+        ({"threshold": float("nan")}, ("threshold: found nan", "between 0 and 1")),
+        ({"metrics": [1]}, ("metrics: found 1", "expected windows, metric")),
         ({"gc": [0.4]}, ("gc", "two shares")),
         ({"model": "oracle"}, ("oracle",)),
         ({"model": "forest"}, ("expected a forest", "LogisticRegression")),
@@ -165,5 +188,5 @@ def test_foreign_model_is_refused(audited, planted, tmp_path, refused):
         read_bundle(tmp_path / "made")
     other = fit_linear("logistic_regression", np.eye(16), np.arange(16) % 2, seed=1)
     write_bundle(audited._replace(model=other), tmp_path / "other")
-    with refused("model.skops", "a model of 16 words", "expected 64"):
+    with refused("model.skops", "a model of 16 words", "expected 32"):
         read_bundle(tmp_path / "other")

@@ -35,11 +35,33 @@ def test_known_curve_is_recovered(fitted):
 
 def test_probabilities_are_those_of_new_windows(fitted):
     scores, labels = made(20_000, seed=5)
-    found = calibrate(fitted, scores, np.full(len(scores), 10_000))
+    found = calibrate(fitted, scores, np.full(len(scores), 10_000), prior=labels.mean())
     for low, high in ((0.1, 0.3), (0.4, 0.6), (0.7, 0.9)):
         here = (found.probability > low) & (found.probability < high)
         assert here.sum() > 500
         assert labels[here].mean() == pytest.approx(found.probability[here].mean(), abs=0.04)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
+def test_the_share_of_classes_does_not_matter(share):
+    rng = np.random.default_rng(3)
+    labels = (rng.random(5_000) < share).astype(int)
+    scores = rng.normal(2.0 * labels - 1.0, 2.0)
+    fitted = fit_calibration({1_000: scores}, labels, groups=np.arange(len(labels)) // 5, n_resamples=50, rng=1)
+    for prior in (0.5, 0.02):
+        found = calibrate(fitted, np.zeros(1), np.full(1, 1_000), prior=prior)
+        assert found.low[0] < prior < found.high[0]
+
+
+def test_margins_widen_the_interval_and_no_more(fitted):
+    points, lengths = np.linspace(-2, 8, 50), np.full(50, 10_000)
+    plain, wider = (calibrate(fitted, points, lengths, margins=margin) for margin in (0.0, 0.5))
+    np.testing.assert_array_equal(plain.probability, wider.probability)
+    assert (wider.low < plain.low).all()
+    assert (wider.high > plain.high).all()
+    alone = fitted._replace(slopes=fitted.slopes[:, :1], intercepts=fitted.intercepts[:, :1])
+    found = calibrate(alone, points, lengths, margins=0.5)
+    np.testing.assert_allclose(found.high, calibrate(alone, points + 0.5, lengths).probability)
 
 
 def test_interval_holds_the_probability_and_narrows_with_windows(fitted):

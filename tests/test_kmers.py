@@ -8,6 +8,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
+from Bio.Seq import Seq
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.feature_extraction.text import CountVectorizer
@@ -183,6 +184,48 @@ def test_words_without_letters_are_refused(k):
 def test_letters_beyond_ascii_are_refused():
     with pytest.raises(ValueError, match="ascii"):
         kmers.count_kmers(["ACGT", "ACGÅT"], 2)
+
+
+# Both strands -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 4])
+def test_reverse_complements_are_biopythons(k):
+    words = kmers.vocabulary(k)
+    assert [words[number] for number in kmers.reverse_complements(k)] == [
+        str(Seq(w).reverse_complement()) for w in words
+    ]
+
+
+@pytest.mark.parametrize(("k", "n"), [(1, 2), (2, 10), (3, 32), (4, 136), (5, 512), (6, 2080)])
+def test_canonical_words_are_one_of_each_pair(k, n):
+    words = kmers.canonical_vocabulary(k)
+    assert len(words) == n
+    assert words == sorted({min(word, str(Seq(word).reverse_complement())) for word in kmers.vocabulary(k)})
+
+
+@given(texts=st.lists(st.text("ACGTacgtN", max_size=60), min_size=1, max_size=4), k=st.integers(1, 4))
+def test_merged_counts_equal_counting_each_word_under_its_canonical_name(texts, k):
+    names = kmers.canonical_vocabulary(k)
+    wanted = np.zeros((len(texts), len(names)), dtype=np.int32)
+    for row, text in enumerate(texts):
+        for word in kmers.get_kmers(text, k):
+            if set(word) <= set("ACGT"):
+                wanted[row, names.index(min(word, str(Seq(word).reverse_complement())))] += 1
+    counts = kmers.count_kmers(texts, k)
+    before = counts.copy()
+    merged = kmers.merge_strands(counts, k)
+    assert merged.dtype == counts.dtype
+    np.testing.assert_array_equal(merged, wanted)
+    np.testing.assert_array_equal(counts, before)
+    np.testing.assert_array_equal(kmers.merge_strands(counts[0], k), wanted[0])
+    other = kmers.count_kmers([str(Seq(text).reverse_complement()) for text in texts], k)
+    np.testing.assert_array_equal(kmers.merge_strands(other, k), merged)
+
+
+def test_counts_of_another_word_length_are_not_merged():
+    with pytest.raises(ValueError, match=r"counts: found shape \(3, 16\), expected 64 columns"):
+        kmers.merge_strands(np.zeros((3, 16)), 3)
 
 
 # Most common k-mers -------------------------------------------------------------------------------------------

@@ -6,13 +6,14 @@ import io
 import numpy as np
 import pandas as pd
 import pytest
+from Bio.Seq import Seq
 from hypothesis import given
 from hypothesis import strategies as st
 from planted import K, draw_letters
 
 from neanderthal_nlp.bundle import score_counts
 from neanderthal_nlp.genome import open_genome
-from neanderthal_nlp.kmers import count_kmers, vocabulary
+from neanderthal_nlp.kmers import canonical_vocabulary, count_kmers
 from neanderthal_nlp.linear import fit_linear
 from neanderthal_nlp.predict import (
     DEPLETED,
@@ -41,9 +42,9 @@ def test_words_add_up_to_the_score(name, audited, as_published, planted):
         bundle, counts = as_published, counts[:20]
     else:
         model = fit_linear(name, counts, windows["label"].to_numpy(), seed=1)
-        bundle = audited._replace(model=model, model_name=name)
+        bundle = audited._replace(model=model, model_name=name, canonical=False)
     found = contributions(bundle, counts)
-    assert found.by_word.shape == counts.shape
+    assert found.by_word.shape == (len(counts), len(bundle.words()))
     np.testing.assert_allclose(found.base + found.by_word.sum(axis=1), score_counts(bundle, counts), atol=1e-6)
     assert (np.abs(found.by_word).max(axis=0) > 0).any()
 
@@ -54,7 +55,7 @@ def test_named_words_are_the_largest(audited, planted):
     counts = count_kmers([draw_letters(i % 2, rng=i) for i in range(40)], K)
     values = contributions(audited, counts).by_word
     for row, speak_for, speak_against in zip(values, found["speak_for"], found["speak_against"], strict=True):
-        by_word = dict(zip(vocabulary(K), row, strict=True))
+        by_word = dict(zip(audited.words(), row, strict=True))
         assert [value for _, value in speak_for] == sorted(row[row > 0], reverse=True)[:4]
         assert [value for _, value in speak_against] == sorted(row[row < 0])[:4]
         assert all(by_word[word] == value for word, value in [*speak_for, *speak_against])
@@ -100,7 +101,46 @@ def test_what_is_unlike_the_windows_gets_no_number(audited, as_published):
         assert found["call"] == UNLIKE
         assert found[["probability", "low", "high"]].isna().all()
         assert np.isfinite(found["score"])
-        assert table([Stretch("odd", 0, sequence)], as_published, n_words=0).loc[0, "call"] in (INTROGRESSED, DEPLETED)
+        whole = (sequence * 2)[: as_published.window_length]
+        assert table([Stretch("odd", 0, whole)], as_published, n_words=0).loc[0, "call"] in (INTROGRESSED, DEPLETED)
+
+
+def test_votes_of_trees_are_told_of_whole_windows_only(as_published):
+    lengths = as_published.min_length + np.array([-1, 0])
+    found = table([Stretch(str(n), 0, draw_letters(1, n)) for n in lengths], as_published, n_words=0)
+    assert as_published.min_length == int(0.88 * as_published.window_length)
+    assert list(found["call"] == TOO_SHORT) == [True, False]
+
+
+@given(st.integers(0, 10**6), st.integers(1_000, 2_000))
+def test_both_strands_are_told_the_same(audited, seed, n):
+    letters = draw_letters(seed % 2, n, rng=seed)
+    found = table([Stretch("a", 0, letters), Stretch("a", 0, str(Seq(letters).reverse_complement()))], audited)
+    numbers = ["gc", "score", "probability", "low", "high"]
+    np.testing.assert_allclose(*found[numbers].to_numpy(dtype=float), rtol=1e-9)
+    assert found.loc[0, "call"] == found.loc[1, "call"]
+    assert {word for word, _ in found.loc[0, "speak_for"]} <= set(canonical_vocabulary(K))
+
+
+def test_names_of_other_conventions_find_their_chromosome(audited):
+    trained = audited.windows[audited.windows["side"] == "train"].iloc[0]
+    bare = trained["chrom"].removeprefix("chr")
+    names = (trained["chrom"], bare, f"{trained['chrom']}_GL000250v2_alt", "NC_000001.10", "exact")
+    found = table([Stretch("a", 0, draw_letters(1), name, int(trained["start"])) for name in names], audited, n_words=0)
+    assert list(found["seen"]) == ["trained on", "trained on", "same chromosome", "unknown", "unknown"]
+
+
+@pytest.mark.parametrize("place", [":,-,", ":1-" + "9" * 5_000, ":9223372036854775000-9223372036854776999", ":0-1999",
+                                   ":2001-2", ":1-1950"])  # fmt: skip
+def test_names_that_are_no_places_are_names(place):
+    (stretch,) = cut_records([(f"chr1{place}", draw_letters(1))], 2_000, min_length=1_000)
+    assert (stretch.chrom, stretch.position) == ("", -1)
+
+
+def test_a_copy_with_indels_keeps_its_place():
+    for n in (1_985, 2_000, 2_015):
+        first = next(cut_records([("chr1:101-2100", draw_letters(1, n))], 2_000, min_length=1_000))
+        assert (first.chrom, first.position) == ("chr1", 100)
 
 
 def test_a_prior_is_for_calibrated_models_only(audited, as_published, refused):

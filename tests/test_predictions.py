@@ -164,6 +164,7 @@ def test_bad_calls_leave_nothing_behind(run, planted, tmp_path):
         ([tmp_path / "protein.fa", "--bundle", tmp_path], "not a model bundle"),
         ([tmp_path / "protein.fa", "--bundle", tmp_path / "none"], "no such folder, expected a model bundle$"),
         ([tmp_path / "absent.fa"], "absent.fa"),
+        (["-", "-"], "found twice"),
     ):
         with pytest.raises(InputError, match=said):
             call("predict", *words, "--directory", run, "--output", out)

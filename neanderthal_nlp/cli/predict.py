@@ -80,6 +80,9 @@ def bundle(
     make = {Model.audited: _make_audited, Model.as_published: _wrap_published}
     for name in model or Model:
         stage = Stage("bundle", directory)
+        n_words = load_counts(stage.results)[1].shape[1]
+        if n_words != 4**k:
+            raise InputError(f"--k: found {k}, but {stage.results / 'kmers.npy'} counts {n_words:,} words")
         made = make[name](stage, genome, k, seed, cache)
         made = made._replace(other_splits=_other_splits(stage, made.model_name))
         write_bundle(made, bundle_folder(directory, name))
@@ -97,12 +100,13 @@ def _make_audited(stage: Stage, genome: Path, k: int, seed: int, cache: Path | N
     stage.say(
         f"fitting and calibrating on {len(windows):,} windows: a model for all training chromosomes and one a fold"
     )
-    inputs = {"windows": stage.results / "windows.tsv", "counts": stage.results / "kmers.npy"}
+    inputs = {"windows": stage.results / "windows.tsv", "counts": stage.results / "kmers.npy", "genome": genome}
     parts = splits.split(windows, protocol="chromosome")
     with open_genome(genome, cache=cache) as letters:
         made = bundling.fit_audited(windows, counts, letters, parts, k=k, protocol="chromosome",
                                     synthetic=_is_synthetic(stage), provenance={}, seed=seed)  # fmt: skip
-    return made._replace(provenance=stage.provenance(inputs, {"seed": seed, "k": k}))  # after all that took time
+    settings = {"seed": seed, "k": k, "C": made.model[-1].C}
+    return made._replace(provenance=stage.provenance(inputs, settings))  # after all that took time
 
 
 def _wrap_published(stage: Stage, genome: Path, k: int, seed: int, cache: Path | None) -> Bundle:
@@ -112,7 +116,8 @@ def _wrap_published(stage: Stage, genome: Path, k: int, seed: int, cache: Path |
     check_split(stage, "forest")
     windows = sequences.read_windows(stage.results / "windows.tsv")
     inputs = {"windows": stage.results / "windows.tsv", "model": stage.models / "forest.skops",
-              "split": stage.results / "split.tsv"}  # fmt: skip
+              "split": stage.results / "split.tsv",
+              "predictions": stage.results / "predictions" / "forest.tsv"}  # fmt: skip
     return bundling.wrap_published(
         windows,
         load_counts(stage.results)[1],
@@ -166,6 +171,8 @@ def predict(
     cache: Cache = None,
 ) -> None:
     """Say how likely stretches of DNA are of Neanderthal ancestry, and which words speak for it and against it."""
+    if [str(path) for path in fasta or []].count("-") > 1:
+        raise InputError("-: found twice, but standard input can be read once only")
     if bool(fasta) == (genome is not None) or (genome is None) != (regions is None):
         raise InputError(
             "found neither or both, expected FASTA files (- for standard input), or --genome with --regions"
