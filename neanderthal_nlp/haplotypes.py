@@ -1,16 +1,24 @@
 """The two haplotypes of a sample: a phased VCF written into the reference.
 
-The letters are those of `bcftools consensus -H 1` and `-H 2` with `-s SAMPLE`. Records are taken in the order of the
-file whatever their FILTER. A missing genotype leaves the reference's letters, and so does a haploid one in the second
-copy. What is written in takes the case of the reference's letter at its start. Of records that overlap the first
-counts; an insertion or a deletion may yet start at the last letter of the record before it, unless that inserted, too.
+The letters are those of `bcftools consensus -H 1` and `-H 2` with `-s SAMPLE`, of bcftools 1.24. Records are taken in
+the order of the file whatever their FILTER. A missing genotype leaves the reference's letters. What is written in takes
+the case of the reference's letter at its start. Of records that overlap the first counts; an insertion or a deletion
+may yet start at the last letter of the record before it, unless that inserted, too.
+
+A haploid genotype belongs to the first copy and leaves the reference's letters in the second: where a sample has one
+copy, as a man of X, the second is the reference's, not the sample's. `HaplotypeGenome.ploidies` tells where, and the
+command leaves such stretches out.
+
+A `<DEL>` ends where END says or, without it, where SVLEN does, if the htslib inside pysam heeds that: 1.24 does;
+bcftools 1.16 heeds END only.
 
 What differs from bcftools:
 
 - An allele `*` (deleted by another record), a breakend and a symbolic allele other than `<DEL>`, `<*>` and `<NON_REF>`
   are counted and left out; bcftools writes the first two into the sequence and refuses the last.
 - An insertion at a place that was substituted leaves the substitution in soft-masked letters, too.
-- Unphased heterozygotes are refused: they do not say which copy an allele belongs to.
+- A `<DEL>` with neither, and a REF of one letter, is counted and left out; bcftools lets it hide a record at its place.
+- Unphased genotypes such as 0/1 and ./1 are refused: they do not say which copy an allele belongs to.
 - A record that starts before a stretch is left out of it, as by bcftools with `--regions-overlap 0` where it has that.
 
 Copies are told apart within a phase set (PS) only: from one set to the next, copy 1 may be the other parent's.
@@ -41,10 +49,13 @@ from neanderthal_nlp.variants import (
     UNPHASED,
     Call,
     choose_sample,
+    count_alleles,
     explain_naming,
+    is_unphased,
     open_variants,
     pick_allele,
     read_call,
+    spell_genotype,
 )
 
 _PIECE = 1 << 20  # nt of the reference that are held at once
@@ -110,7 +121,7 @@ class Haplotype(NamedTuple):
         In the case of the reference (lower case = soft-masked).
     positions : Positions
     counts : Counter of str
-        Records written in, by kind (`APPLIED`), and left out, by reason (`SKIPPED`); of `UNPHASED` heterozygotes.
+        Records written in, by kind (`APPLIED`), and left out, by reason (`SKIPPED`); of `UNPHASED` genotypes.
     """
 
     sequence: str
@@ -135,9 +146,10 @@ class HaplotypeGenome:
     sample : str, optional
         May be left out where there is only one.
     copy : int
-        1 or 2: the allele before or after the bar of 0|1.
+        1 or 2: the allele before or after the bar of 0|1. Haploid genotypes belong to the first; in the second they
+        leave the reference's letters, as with bcftools. See `ploidies`.
     allow_unphased : bool
-        Take the alleles of unphased heterozygotes (0/1) in their written order, as bcftools does.
+        Take the alleles of unphased or half missing genotypes (0/1, ./1) in their written order, as bcftools does.
 
     Attributes
     ----------
@@ -204,7 +216,7 @@ class HaplotypeGenome:
         ------
         InputError
             The chromosome is unknown to the reference or the VCF; the stretch is empty or passes its ends; REF does not
-            match the reference; there are unphased heterozygotes; or the VCF is damaged.
+            match the reference; there are unphased or half missing genotypes; or the VCF is damaged.
         """
         return "".join(piece.letters for piece in self.pieces(chrom, start, end))
 
@@ -232,7 +244,7 @@ class HaplotypeGenome:
         Raises
         ------
         InputError
-            As `fetch`; unphased heterozygotes, which are counted, only after the last piece.
+            As `fetch`; unphased genotypes, which are counted, only after the last piece.
         """
         self.check(chrom, start, end)
         counts = Counter() if counts is None else counts
@@ -253,6 +265,24 @@ class HaplotypeGenome:
             raise InputError(f"{self.path}: no records on the chromosomes of {self._genome.path} {hint}")
         return found
 
+    def ploidies(self, chrom: str, start: int, end: int) -> set[int]:
+        """Numbers of alleles that the sample's genotypes on [start, end) have, 0-based.
+
+        Returns
+        -------
+        set of int
+            {1}: all are haploid, there is no second copy (X, Y and MT of a man); {1, 2}: both occur (X with its
+            pseudoautosomal ends). Without a called genotype, that of the next one behind the stretch counts; empty
+            where there is none.
+
+        Raises
+        ------
+        InputError
+            The stretch is one that `check` refuses, or the VCF is damaged.
+        """
+        self.check(chrom, start, end)
+        return count_alleles(self._records(chrom, int(start), self.chromsizes[chrom]), end)
+
     def _records(self, chrom: str, start: int, end: int) -> Iterator[Any]:
         try:
             yield from self._file.fetch(chrom, start, end)
@@ -270,9 +300,9 @@ class HaplotypeGenome:
             if record.start < start:
                 counts[BEFORE] += allele > 0
                 continue
-            if not genotype.phased and len(set(alleles)) > 1:
+            if is_unphased(alleles, phased=genotype.phased):
                 unphased += 1
-                first = first or f"{chrom}:{record.pos}"
+                first = first or f"{spell_genotype(alleles)} at {chrom}:{record.pos}"
             if reason:
                 counts[reason] += 1
             elif allele:
@@ -283,8 +313,8 @@ class HaplotypeGenome:
                     counts[call] += 1
         counts[UNPHASED] += unphased
         if unphased and not self._allow_unphased:
-            raise InputError(f"{self.path}: {unphased:,} unphased heterozygotes of {self.sample} in "
-                             f"{chrom}:{start + 1}-{end}, the first at {first}: expected phased genotypes such as 0|1 "
+            raise InputError(f"{self.path}: {unphased:,} {UNPHASED} of {self.sample} in "
+                             f"{chrom}:{start + 1}-{end}, the first {first}: expected phased genotypes such as 0|1 "
                              "(--allow-unphased takes their alleles in the written order)")  # fmt: skip
 
     def _spell(self, chrom: str, start: int, end: int, counts: Counter[str]) -> Iterator[Piece]:
@@ -345,7 +375,7 @@ def haplotype(
     copy : int
         1 or 2.
     allow_unphased : bool
-        Take the alleles of unphased heterozygotes in their written order.
+        Take the alleles of unphased or half missing genotypes in their written order.
 
     Returns
     -------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +21,8 @@ OVERLAPPING, MISSING, HAPLOID = "overlapping another record", "missing genotype"
 DELETED, SYMBOLIC, BEFORE = "allele *", "symbolic allele", "starting before the stretch"
 SKIPPED = (OVERLAPPING, MISSING, HAPLOID, DELETED, SYMBOLIC, BEFORE)
 """Reasons for which a record leaves the reference's letters."""
-UNPHASED = "unphased heterozygotes"
+UNPHASED = "unphased or half missing genotypes"
+"""Those that do not say which copy has an allele, such as 0/1 and ./1."""
 
 _BLOCKS = ("<*>", "<NON_REF>")  # of gVCF: evidence for the reference
 
@@ -60,6 +62,41 @@ def pick_allele(alleles: tuple[int | None, ...], copy: int) -> tuple[str, int]:
     return "", alleles[copy - 1] or 0
 
 
+def is_unphased(alleles: tuple[int | None, ...], *, phased: bool) -> bool:
+    """Whether a genotype leaves open which copy has an allele; a missing one leaves the reference's letters."""
+    return not phased and len({allele or 0 for allele in alleles}) > 1
+
+
+def spell_genotype(alleles: tuple[int | None, ...]) -> str:
+    """An unphased genotype as a VCF has it, such as ./1."""
+    return "/".join("." if allele is None else str(allele) for allele in alleles)
+
+
+def count_alleles(records: Iterable[Any], end: int) -> set[int]:
+    """Numbers of alleles that the first sample's genotypes have.
+
+    Parameters
+    ----------
+    records : iterable of pysam's VariantRecord
+        Of one chromosome, in order; no more are read than needed.
+    end : int
+        Records that start there (0-based) or later count only where there is no genotype before: then the first does.
+
+    Returns
+    -------
+    set of int
+        {1}: all are haploid; {1, 2}: some are. Genotypes without any called allele tell nothing.
+    """
+    found: set[int] = set()
+    for record in records:
+        if len(found) > 1 or (found and record.start >= end):
+            break
+        alleles = record.samples[0].allele_indices
+        if any(allele is not None for allele in alleles):
+            found.add(len(alleles))
+    return found
+
+
 def read_call(record: Any, allele: int) -> Call | str:
     """What an allele does to the reference, or the reason for which it is left out."""
     alt = record.alts[allele - 1]
@@ -68,7 +105,8 @@ def read_call(record: Any, allele: int) -> Call | str:
     if alt.upper() in _BLOCKS:
         return Call(record.start, record.ref, None, record.rlen)
     if alt.upper() == "<DEL>":
-        return Call(record.start, record.ref, record.ref[0], record.rlen)
+        # Without an end it says that something is deleted, but not what.
+        return Call(record.start, record.ref, record.ref[0], record.rlen) if record.rlen > 1 else SYMBOLIC
     return Call(record.start, record.ref, alt, len(record.ref)) if alt.isalpha() else SYMBOLIC
 
 

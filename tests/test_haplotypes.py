@@ -5,6 +5,7 @@ import random
 import subprocess
 from collections import Counter
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pysam
@@ -30,10 +31,12 @@ from neanderthal_nlp.variants import (
     SNV,
     SYMBOLIC,
     UNPHASED,
+    count_alleles,
 )
 
 HEADER = """##fileformat=VCFv4.2
 ##INFO=<ID=END,Number=1,Type=Integer,Description="End">
+##INFO=<ID=SVLEN,Number=A,Type=Integer,Description="Length">
 ##ALT=<ID=DEL,Description="Deletion">
 ##ALT=<ID=NON_REF,Description="Any other allele">
 ##FORMAT=<ID=GT,Number=1,Type=String,Description="Genotype">
@@ -126,6 +129,8 @@ def person(tmp_path):
         ("ACGTACGT", [(3, "G", "T", "1"), (5, "A", "C", "1/1")], "ACTTCCGT", "ACGTCCGT"),
         # Symbols.
         ("ACGTACGT", [(3, "G", "<DEL>", "1|0", "END=5")], "ACGCGT", "ACGTACGT"),
+        ("ACGTACGT", [(3, "GTA", "<DEL>", "1|0")], "ACGCGT", "ACGTACGT"),
+        ("ACGTACGT", [(3, "G", "<DEL>", "1|0"), (3, "G", "A", "1|0")], "ACATACGT", "ACGTACGT"),  # deletes what?
         ("ACGTACGT", [(3, "G", "<NON_REF>", "1|0", "END=5"), (4, "T", "A", "1|1")], "ACGTACGT", "ACGAACGT"),
         ("ACGTACGT", [(3, "G", "<*>", "1|0", "END=5"), (5, "A", "ACC", "1|0")], "ACGTACCCGT", "ACGTACGT"),
         ("ACGTACGT", [(3, "G", "*", "1|0"), (5, "A", "<INS>,AT", "1|2")], "ACGTACGT", "ACGTATCGT"),
@@ -147,6 +152,20 @@ def test_records_are_counted_by_what_was_done_with_them(spell):
     first = common | {SNV: 2, MNV: 1, INDEL: 2, OVERLAPPING: 1, DELETED: 1, SYMBOLIC: 1, MISSING: 2}
     assert spell("ACGTACGTACGTA", records, 1).counts == Counter(first)
     assert spell("ACGTACGTACGTA", records, 2).counts == Counter(common | {SNV: 1, HAPLOID: 1})
+
+
+def test_a_deletion_without_an_end_is_left_out(spell):
+    found = spell("ACGTACGT", [(3, "G", "<DEL>", "1|0"), (5, "A", "<DEL>", "0|1"), (7, "G", "<DEL>", "1|0", "END=8")])
+    assert found.sequence == "ACGTACG"
+    assert found.counts == Counter({SYMBOLIC: 1, INDEL: 1})
+
+
+@pytest.mark.parametrize("info", ["SVLEN=-3", "SVLEN=3", "SVLEN=-1", "END=6;SVLEN=-3", "."])
+def test_a_deletion_ends_where_the_bcftools_inside_pysam_ends_it(spell, tmp_path, info):
+    found = spell("ACGTACGT", [(3, "G", "<DEL>", "1|0", info)])
+    expected = consensus(None, tmp_path / "spell.vcf.gz", tmp_path / "spell.fa", 1)
+    assert found.sequence == expected.splitlines()[1]
+    assert found.counts == Counter({INDEL if len(found.sequence) < 8 else SYMBOLIC: 1})
 
 
 def test_a_record_belongs_to_the_stretch_in_which_it_starts(spell):
@@ -388,12 +407,33 @@ def test_alleles_of_unphased_heterozygotes(spell, refused):
         (8, "T", "A", "./1"),
     ]
     for copy in (1, 2):
-        with refused("3 unphased heterozygotes of S in c:1-8", "first at c:4", "--allow-unphased"):
+        with refused("3 unphased or half missing genotypes of S in c:1-8", "the first 0/1 at c:4", "--allow-unphased"):
             spell("ACGTACGT", records, copy)
+        with refused("1 unphased or half missing genotypes of S in c:8-8", "the first ./1 at c:8"):
+            spell("ACGTACGT", records, copy, span=(7, 8))
     first, second = (spell("ACGTACGT", records, copy, allow_unphased=True) for copy in (1, 2))
     assert (first.sequence, second.sequence) == ("ACTTAAGT", "ACTCAGAA")
     assert first.counts[UNPHASED] == second.counts[UNPHASED] == 3
     assert spell("ACGTACGT", records, span=(0, 3)).counts == Counter({SNV: 1})
+
+
+@pytest.mark.parametrize("genotype", ["0/1", "1/2", "./1", "1/.", "2/."])
+def test_unphased_genotypes_that_are_allowed_are_taken_as_by_bcftools(spell, tmp_path, refused, genotype):
+    records = [(3, "G", "T,GAA", genotype)]
+    for copy in (1, 2):
+        found = spell("ACGTACGT", records, copy, allow_unphased=True)
+        expected = consensus(None, tmp_path / "spell.vcf.gz", tmp_path / "spell.fa", copy)
+        assert found.sequence == expected.splitlines()[1]
+        with refused(f"the first {genotype} at c:3"):
+            spell("ACGTACGT", records, copy)
+
+
+@pytest.mark.parametrize("genotype", ["./0", "0/.", "./.", "0/0"])
+def test_genotypes_without_an_allele_to_place_are_no_error(spell, genotype):
+    for copy in (1, 2):
+        found = spell("ACGTACGT", [(3, "G", "T", genotype)], copy)
+        assert found.sequence == "ACGTACGT"
+        assert found.counts[UNPHASED] == 0
 
 
 def test_samples_are_told_apart(spell, refused):
@@ -406,6 +446,37 @@ def test_samples_are_told_apart(spell, refused):
         spell("ACGTACGT", records, samples=names)
     with refused("spell.vcf.gz", "no sample x", "s0"):
         spell("ACGTACGT", records, samples=names, sample="x")
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "expected"),
+    [
+        (0, 60, {1, 2}),
+        (0, 20, {2}),
+        (0, 21, {1, 2}),
+        (20, 40, {1}),
+        (21, 30, {1}),  # no record: that of the next one
+        (40, 41, {2}),  # a missing genotype: that of the next one
+        (50, 60, set()),  # none behind it
+    ],
+)
+def test_ploidies_of_stretches(tmp_path, start, end, expected):
+    fasta = write_fasta_text({"c": "A" * 60}, tmp_path / "genome.fa")
+    genotypes = {5: "0|0 1|1", 21: "1 .", 31: "0 .", 41: ". .", 50: ".|1 ./."}
+    vcf = write_vcf(tmp_path / "v.vcf.gz", [("c", pos, "A", "C", gt, ".") for pos, gt in genotypes.items()],
+                    samples=["man", "woman"])  # fmt: skip
+    with open_genome(fasta, cache=tmp_path / "cache") as genome, HaplotypeGenome(genome, vcf, sample="man") as opened:
+        assert opened.ploidies("c", start, end) == expected
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.sampled_from([(None,), (1,), (0,), (None, None), (0, 0), (None, 1)]))),
+       st.integers(1, 10))  # fmt: skip
+def test_alleles_are_counted_in_front_of_the_end_or_at_the_first_behind_it(places, end):
+    places = sorted(places, key=lambda place: place[0])
+    records = (SimpleNamespace(start=start, samples=[SimpleNamespace(allele_indices=gt)]) for start, gt in places)
+    called = [(start, len(gt)) for start, gt in places if set(gt) != {None}]
+    before = {n for start, n in called if start < end}
+    assert count_alleles(records, end) == (before or {n for _, n in called[:1]})
 
 
 # Refusals -----------------------------------------------------------------------------------------------------
@@ -560,6 +631,64 @@ def test_command_counts_what_is_left_out(tmp_path, capsys):
     told = capsys.readouterr().err
     assert "copy 1: 1 SNVs, 0 MNVs, 1 indels (left out: 1 overlapping another record); 1 unphased" in told
     assert "copy 2: 1 SNVs, 0 MNVs, 0 indels (left out: 1 haploid genotype); 1 unphased" in told
+
+
+@pytest.fixture
+def man(tmp_path):
+    """A genome and the VCF of a man: two copies of chr1 and of an end of chrX, one of chrX; on chrY nothing called."""
+    letters = {"chr1": random_letters(90, 1), "chrX": random_letters(80, 2), "chrY": random_letters(70, 3)}
+    genotypes = [("chr1", 10, "0|1"), ("chrX", 5, "1|0"), ("chrX", 30, "1"), ("chrX", 60, "1"), ("chrY", 9, ".")]
+    refs = [letters[chrom][pos - 1] for chrom, pos, _ in genotypes]
+    records = [(*place, ref, ref.translate(SWAP), gt, ".")
+               for (*place, gt), ref in zip(genotypes, refs, strict=True)]  # fmt: skip
+    vcf = write_vcf(tmp_path / "v.vcf.gz", records, samples=["man"], contigs=letters)
+    return letters, write_fasta_text(letters, tmp_path / "genome.fa"), vcf
+
+
+def test_command_leaves_out_of_the_second_copy_what_there_is_one_of(man, tmp_path, capsys):
+    letters, fasta, vcf = man
+    (tmp_path / "regions.bed").write_text("chrX\t20\t40\nchr1\t0\t90\nchrX\t44\t50\n")
+    run(fasta, vcf, tmp_path / "out", "--region", str(tmp_path / "regions.bed"))
+    first, second = (read_fasta(tmp_path / f"out/man.{copy}.fa") for copy in (1, 2))
+    assert list(first) == ["chrX:21-40 man copy 1", "chr1:1-90 man copy 1", "chrX:45-50 man copy 1"]
+    assert first["chrX:21-40 man copy 1"] != letters["chrX"][20:40]
+    assert list(second) == ["chr1:1-90 man copy 2"]
+    assert second["chr1:1-90 man copy 2"] != letters["chr1"]
+    assert json.loads((tmp_path / "out/man.json").read_text())["one_copy"] == ["chrX:21-40", "chrX:45-50"]
+    told = capsys.readouterr().err
+    assert "man has one copy of chrX:21-40, chrX:45-50: all genotypes there are haploid" in told
+    assert "warning" not in told
+
+
+def test_command_writes_no_second_copy_where_there_is_none(man, tmp_path, capsys):
+    _, fasta, vcf = man
+    for region, written in [("chr1:1-90", ["man.1.fa", "man.2.fa", "man.json"]),
+                            ("chrX:21-80", ["man.1.fa", "man.json"])]:  # fmt: skip
+        run(fasta, vcf, tmp_path / "out", "--region", region)
+        assert sorted(path.name for path in (tmp_path / "out").iterdir()) == written
+    record = json.loads((tmp_path / "out/man.json").read_text())
+    assert (record["one_copy"], list(record["counts"])) == (["chrX:21-80"], ["1"])
+    assert "man.2.fa" not in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_command_warns_of_letters_that_may_not_be_the_samples(man, tmp_path, capsys):
+    letters, fasta, vcf = man
+    run(fasta, vcf, tmp_path / "out")
+    second = read_fasta(tmp_path / "out/man.2.fa")
+    assert list(second) == ["chr1:1-90 man copy 2", "chrX:1-80 man copy 2", "chrY:1-70 man copy 2"]
+    assert second["chrY:1-70 man copy 2"] == letters["chrY"]
+    told = capsys.readouterr().err
+    assert "warning: chrX:1-80: some genotypes are haploid, others are not" in told
+    assert "warning: chrY:1-70: no genotype of man is called" in told
+    assert "one copy of chr" not in told
+    assert "2 haploid genotype" in told
+
+
+def test_command_names_a_few_of_many_stretches(man, tmp_path, capsys):
+    _, fasta, vcf = man
+    (tmp_path / "regions.bed").write_text("".join(f"chrX\t{start}\t{start + 5}\n" for start in range(20, 50, 5)))
+    run(fasta, vcf, tmp_path / "out", "--region", str(tmp_path / "regions.bed"))
+    assert "one copy of chrX:21-25, chrX:26-30, chrX:31-35 and 3 more: all" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

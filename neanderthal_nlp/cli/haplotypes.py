@@ -6,9 +6,11 @@ import re
 import time
 from collections import Counter
 from contextlib import ExitStack
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 import pandas as pd
 import typer
 
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
 def haplotypes(
     genome: GenomeFile,
     vcf: Annotated[Path, typer.Option(help="Phased variants: VCF (bgzip) or BCF, with its index beside it.")],
-    output: Annotated[Path, typer.Option(help="Folder to write to: SAMPLE.1.fa, SAMPLE.2.fa and SAMPLE.json.")],
+    output: Annotated[Path, typer.Option(help="Folder to write to: SAMPLE.1.fa, SAMPLE.2.fa (of what the "
+                                           "sample has two copies of) and SAMPLE.json.")],
     sample: Annotated[str | None, typer.Option(help="Sample of the VCF; not needed where it has one.")] = None,
     region: Annotated[
         str | None,
@@ -31,7 +34,8 @@ def haplotypes(
                      "which the VCF has records).")
     ] = None,
     allow_unphased: Annotated[
-        bool, typer.Option("--allow-unphased", help="Take alleles of unphased heterozygotes in their written order.")
+        bool, typer.Option("--allow-unphased", help="Take alleles of unphased or half missing genotypes (0/1, ./1) in "
+                           "their written order.")
     ] = False,
     cache: Cache = None,
 ) -> None:  # fmt: skip
@@ -49,15 +53,22 @@ def haplotypes(
         regions = _regions(region, copies[0])
         name = copies[0].sample
         stem = re.sub(r"[^\w.+-]", "_", name)
-        parts = [stack.enter_context(replacing(output / f"{stem}.{copy.copy}.fa")) for copy in copies]
+        ploidies = [copies[0].ploidies(*place) for place in regions[["chrom", "start", "end"]].itertuples(index=False)]
+        single = [found == {1} for found in ploidies]
+        names = _names(regions)
+        _tell_ploidies(name, names, ploidies)
         counts = {}
-        for copy, part in zip(copies, parts, strict=True):
+        for copy in copies[:1] if all(single) else copies:
+            part = stack.enter_context(replacing(output / f"{stem}.{copy.copy}.fa"))
+            has = regions if copy.copy == 1 else regions[np.logical_not(single)]
             with part.open("w", encoding="ascii") as handle:
-                counts[copy.copy] = write_records(regions, copy, handle)
+                counts[copy.copy] = write_records(has, copy, handle)
             say("haplotypes", f"{name}, copy {copy.copy}: {_describe(counts[copy.copy])}")
         settings = {"sample": name, "region": region, "allow_unphased": allow_unphased}
         record = provenance({"genome": genome, "vcf": vcf}, settings, time.perf_counter() - start)
-        write_json({"counts": counts, **record}, output / f"{stem}.json")
+        write_json({"counts": counts, "one_copy": list(compress(names, single)), **record}, output / f"{stem}.json")
+    if all(single):
+        (output / f"{stem}.2.fa").unlink(missing_ok=True)  # of an earlier run with other regions
     say("haplotypes", f"{len(regions):,} stretches, {(regions['end'] - regions['start']).sum():,} nt of the reference, "
         f"in {', '.join(str(output / f'{stem}.{copy}.fa') for copy in counts)}")  # fmt: skip
 
@@ -85,6 +96,30 @@ def _regions(region: str | None, haplotype: HaplotypeGenome) -> pd.DataFrame:
     frame = match_naming(frame, sizes)
     check_regions(frame, sizes, source=region)
     return frame
+
+
+def _names(regions: pd.DataFrame) -> list[str]:
+    """Stretches as `write_records` names them."""
+    places = regions[["chrom", "start", "end"]].itertuples(index=False)
+    return [f"{chrom}:{start + 1}-{end}" for chrom, start, end in places]
+
+
+def _tell_ploidies(sample: str, names: list[str], ploidies: list[set[int]]) -> None:
+    """Say where the sample has one copy, and where copies hold letters that are not known to be the sample's."""
+
+    def some(wanted: list[bool]) -> str:
+        chosen = list(compress(names, wanted))
+        return ", ".join(chosen[:3]) + (f" and {len(chosen) - 3:,} more" if len(chosen) > 3 else "")
+
+    if where := some([found == {1} for found in ploidies]):
+        say("haplotypes", f"{sample} has one copy of {where}: all genotypes there are haploid, as a man's on X, Y and "
+            "MT; left out of copy 2")  # fmt: skip
+    if where := some([1 in found and len(found) > 1 for found in ploidies]):
+        say("haplotypes", f"warning: {where}: some genotypes are haploid, others are not; copy 2 has the reference's "
+            "letters where there is one copy (--region chooses the parts with two)")  # fmt: skip
+    if where := some([not found for found in ploidies]):
+        say("haplotypes", f"warning: {where}: no genotype of {sample} is called there or behind; both copies have the "
+            "reference's letters")  # fmt: skip
 
 
 def _describe(counts: Counter[str]) -> str:
