@@ -25,7 +25,7 @@ from neanderthal_nlp.bundle import Bundle
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.files import open_text
 from neanderthal_nlp.genome import Genome
-from neanderthal_nlp.kmers import count_kmers, vocabulary
+from neanderthal_nlp.kmers import count_kmers
 from neanderthal_nlp.parameters import GENE_LENGTH
 from neanderthal_nlp.predict import contributions, cut_records, largest_words, predict
 
@@ -40,8 +40,10 @@ TIMEOUT = 30.0
 N_WORDS = 4
 """Words that are named for each side."""
 _UNNAMED = "your letters"
+_NAME_LENGTH = 40  # characters of a name that are shown
 _TREES = 20  # of a forest that are explained between two looks at the clock
 _USERS, _WAITING = 2, 32
+_DELETE = (60, 300)  # how often files are looked at, and how old they get, seconds
 
 
 class Words(NamedTuple):
@@ -75,7 +77,7 @@ class Answer(NamedTuple):
 def read_letters(source: str | Path, *, max_letters: int = MAX_LETTERS) -> list[tuple[str, str]]:
     """Names and letters of what a user pasted (a str) or uploaded (a Path): FASTA or bare letters; a file may be gzip.
 
-    No more of a file is unpacked than is needed to see that it is too long.
+    No more of a file is unpacked than is needed to see that it is too long. Long names are cut.
 
     Raises
     ------
@@ -90,7 +92,7 @@ def read_letters(source: str | Path, *, max_letters: int = MAX_LETTERS) -> list[
         except InputError as error:
             raise InputError(str(error).replace(str(source), source.name)) from None
     else:
-        text = source
+        text = source.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")  # half a character is no text
     too_long = InputError(f"found more than {max_letters:,} letters, which is the most that this page takes at once")
     if len(text) > limit:
         raise too_long
@@ -103,6 +105,8 @@ def read_letters(source: str | Path, *, max_letters: int = MAX_LETTERS) -> list[
     for title, sequence in islice(SimpleFastaParser(StringIO(text)), MAX_RECORDS + 1):
         name = (title.split() or [f"record {len(records) + 1}"])[0] if title != _UNNAMED else title
         letters = "".join(sequence.split())
+        if len(name) > _NAME_LENGTH:
+            name = name[: _NAME_LENGTH - 1] + "…"
         if not letters:
             raise InputError(f"{name}: found no letters under this name")
         records.append((name, letters))
@@ -162,7 +166,7 @@ def answer(
     values = _explain(bundle, count_kmers([sequence], bundle.k), in_time)
     words = None
     if values is not None:
-        words = Words(*largest_words(values[None], np.array(vocabulary(bundle.k)), n_words)[0])
+        words = Words(*largest_words(values[None], np.array(bundle.words()), n_words)[0])
     return Answer(frame, shown, profile_along(bundle, sequence), words)
 
 
@@ -171,7 +175,7 @@ def _explain(bundle: Bundle, counts: np.ndarray, in_time: Callable[[], bool]) ->
     if bundle.model_name != "forest":
         return contributions(bundle, counts).by_word[0]
     # A forest's Shapley values are the mean of those of its trees, which take most of the time.
-    total, trees = np.zeros(counts.shape[1]), bundle.model.estimators_
+    total, trees = np.zeros(len(bundle.words())), bundle.model.estimators_
     for first in range(0, len(trees), _TREES):
         if not in_time():
             return None
@@ -231,10 +235,16 @@ def build_app(
     offered = genes.drop_duplicates(["Gene", "Gene_Symbol"]) if genes is not None and genome is not None else None
     length = min(GENE_LENGTH, *(bundle.window_length for bundle in bundles.values()))
 
-    def show(text: str, file: str | None, name: str) -> str:
-        bundle = bundles[name]
+    def show(text: str | None, file: str | None, name: str | None) -> str:
+        bundle = bundles.get(name or "")
+        if bundle is None:
+            return format_error(f"found no model of this name, expected {' or '.join(bundles)}")
+        if file and not Path(file).exists():
+            return format_error(
+                f"{Path(file).name}: removed, as every file after {_DELETE[1] // 60} minutes: drop it again"
+            )
         try:
-            found = answer(Path(file) if file else text, bundle, max_letters=max_letters, timeout=timeout)
+            found = answer(Path(file) if file else text or "", bundle, max_letters=max_letters, timeout=timeout)
         except InputError as error:
             return format_error(str(error))
         with drawing:
@@ -250,7 +260,7 @@ def build_app(
         except InputError as error:
             return "", None, format_error(str(error))
 
-    with gr.Blocks(title="A stretch of your DNA", analytics_enabled=False, delete_cache=(600, 3600)) as page:
+    with gr.Blocks(title="A stretch of your DNA", analytics_enabled=False, delete_cache=_DELETE) as page:
         gr.HTML(format_header(bundles), elem_id="top")
         with gr.Column(elem_id="ask"):
             text = gr.Textbox(
@@ -284,7 +294,7 @@ def build_app(
 def _describe(name: str, bundle: Bundle) -> str:
     if bundle.calibration is not None:
         return f"{name}: its probabilities were checked on DNA that it had not seen"
-    return f"{name}: the article's forest, whose votes are taken for probabilities"
+    return f"{name}: the article's forest, votes taken for probabilities; {bundle.min_length:,} letters or more"
 
 
 def _records(table: pd.DataFrame) -> Iterator[Any]:

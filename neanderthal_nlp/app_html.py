@@ -85,6 +85,8 @@ def format_answer(answer: Answer, bundle: Bundle) -> str:
     frame = answer.stretches
     row = frame.iloc[answer.shown]
     told = frame[frame["probability"].notna()]
+    auroc, unseen = _auroc(bundle, int(row["end"] - row["start"])), _auroc_unseen(bundle)
+    worth = unseen or auroc
     largest = max((abs(value) for side in answer.words or () for _, value in side), default=1.0)
     sides = [] if answer.words is None else [
         (title, style, [(word, 100 * abs(value) / largest) for word, value in words])
@@ -112,14 +114,15 @@ def format_answer(answer: Answer, bundle: Bundle) -> str:
         sides=sides,
         timed_out=answer.profile is not None and answer.words is None,
         gc=bundle.gc,
-        auroc=_auroc(bundle, int(row["end"] - row["start"])),
+        auroc=auroc,
+        unseen=unseen,
+        coin=worth is not None and worth["low"] <= 0.5,
     )
 
 
 def _place(row: pd.Series) -> str:
     """Name of a stretch, with its first and last letter (from 1)."""
-    name = row["record"] if len(row["record"]) <= 40 else row["record"][:39] + "…"
-    return f"{name}, letters {row['start'] + 1:,} to {row['end']:,}"
+    return f"{row['record']}, letters {row['start'] + 1:,} to {row['end']:,}"
 
 
 def _either(row: pd.Series, bundle: Bundle) -> bool:
@@ -130,7 +133,7 @@ def _verdict(row: pd.Series, bundle: Bundle) -> str:
     if row["call"] in (TOO_SHORT, TOO_MANY_N):
         return str(row["call"]).replace("too", "Too", 1)
     if row["call"] == UNLIKE:
-        return "Unlike anything the model has seen"
+        return "Beyond anything the model was checked on"
     if _either(row, bundle):
         return "It could be either"
     return "It looks more Neanderthal than not" if row["call"] == YES else "It does not look Neanderthal"
@@ -142,6 +145,14 @@ def _auroc(bundle: Bundle, length: int) -> dict[str, Any] | None:
     if bundle.calibration is not None and len(rows) == len(bundle.calibration.lengths):
         return rows[int(np.abs(np.log(bundle.calibration.lengths / length)).argmin())]
     return rows[-1] if rows else None
+
+
+def _auroc_unseen(bundle: Bundle) -> dict[str, Any] | None:
+    """AUROC of a model like one that is not calibrated, on chromosomes it had not seen; None where not known."""
+    if bundle.calibration is not None:  # its own measures are of such chromosomes
+        return None
+    rows = [row for row in bundle.other_splits if (row["split"], row["metric"]) == ("chromosome", "auroc")]
+    return rows[0] if rows else None
 
 
 @styled

@@ -64,5 +64,5 @@ def bundle_published(planted: Planted) -> Bundle:
     forest = fit_forest(planted.counts, labels, rows=parts.train, n_estimators=20, seed=1)
     votes = forest.predict_proba(planted.counts[parts.test])[:, 1]
     found = evaluate(labels[parts.test], votes, n_bootstrap=20, rng=1)
-    return bundling.wrap_published(planted.windows, planted.counts, forest, found, parts, k=K, protocol="article", synthetic=True,
-                                   provenance={})  # fmt: skip
+    return bundling.wrap_published(planted.windows, planted.counts, forest, found, parts, k=K, protocol="article",
+                                   synthetic=True, provenance={})  # fmt: skip

@@ -2,14 +2,18 @@
 
 import gzip
 import inspect
+import os
 import re
+import signal
 from base64 import b64decode
 from itertools import count
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
 import pytest
+from Bio.Seq import Seq
 from hypothesis import given
 from hypothesis import strategies as st
 from planted import LENGTH, K, draw_letters
@@ -18,13 +22,13 @@ from typer.testing import CliRunner
 from neanderthal_nlp import app, app_html
 from neanderthal_nlp.along import profile_along
 from neanderthal_nlp.app import answer, read_gene, read_letters
-from neanderthal_nlp.app_html import format_answer, format_error, of_100, with_prior
+from neanderthal_nlp.app_html import format_answer, format_error, format_header, of_100, with_prior
 from neanderthal_nlp.bundle import score_counts, write_bundle
 from neanderthal_nlp.cli import page
 from neanderthal_nlp.cli.predict import Model, bundle_folder
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.genome import open_genome
-from neanderthal_nlp.kmers import count_kmers, encode_kmers, get_kmers, vocabulary
+from neanderthal_nlp.kmers import count_kmers, encode_kmers, get_kmers, merge_strands
 from neanderthal_nlp.linear import fit_linear
 from neanderthal_nlp.predict import contributions
 
@@ -33,11 +37,16 @@ LINEAR = ["logistic_regression", "linear_svm", "naive_bayes"]
 
 @pytest.fixture(scope="module")
 def linear(audited, planted):
-    """Bundles of each linear model."""
+    """Bundles of each linear model, by its name and whether it counts both strands together."""
     labels = planted.windows["label"].to_numpy()
     return {
-        name: audited._replace(model=fit_linear(name, planted.counts, labels, seed=1), model_name=name)
+        (name, canonical): audited._replace(
+            model=fit_linear(name, merge_strands(planted.counts, K) if canonical else planted.counts, labels, seed=1),
+            model_name=name,
+            canonical=canonical,
+        )
         for name in LINEAR
+        for canonical in (False, True)
     }
 
 
@@ -50,13 +59,14 @@ def plain(html):
 
 
 @given(
-    st.sampled_from(LINEAR), st.booleans(), st.text(st.sampled_from("ACGTacgtN"), min_size=K, max_size=300),
+    st.sampled_from(LINEAR), st.booleans(), st.booleans(),
+    st.text(st.sampled_from("ACGTacgtN"), min_size=K, max_size=300),
 )  # fmt: skip
-def test_places_add_up_to_the_score(linear, name, rescaled, sequence):
-    bundle, counts = linear[name]._replace(rescaled=rescaled), count_kmers([sequence], K)
+def test_places_add_up_to_the_score(linear, name, canonical, rescaled, sequence):
+    bundle, counts = linear[name, canonical]._replace(rescaled=rescaled), count_kmers([sequence], K)
     found = profile_along(bundle, sequence)
     assert len(found.value) == len(found.position) == len(sequence) - K + 1
-    assert found.score == score_counts(bundle, counts)[0]
+    assert found.score == pytest.approx(score_counts(bundle, counts)[0], rel=1e-12)
     assert found.base == contributions(bundle, counts).base[0]
     if counts.sum():
         assert found.base + found.value.sum() == pytest.approx(found.score, rel=1e-9, abs=1e-9)
@@ -64,14 +74,16 @@ def test_places_add_up_to_the_score(linear, name, rescaled, sequence):
     assert (found.value[unread] == 0).all()
 
 
+@pytest.mark.parametrize("canonical", [False, True])
 @pytest.mark.parametrize("name", LINEAR)
-def test_places_add_the_weight_of_their_words(linear, name):
-    bundle, sequence = linear[name]._replace(rescaled=False), draw_letters(1, 500)
+def test_places_add_the_weight_of_their_words(linear, name, canonical):
+    bundle, sequence = linear[name, canonical]._replace(rescaled=False), draw_letters(1, 500)
     model = bundle.model
     weight = (model.feature_log_prob_[1] - model.feature_log_prob_[0] if name == "naive_bayes"
               else model[-1].coef_[0] / model[0].scale_)  # fmt: skip
-    index = {word: weight[i] for i, word in enumerate(vocabulary(K))}
-    expected = np.array([index[word] for word in get_kmers(sequence, K)])
+    index = dict(zip(bundle.words(), weight, strict=True))
+    counted = [min(word, str(Seq(word).reverse_complement())) if canonical else word for word in get_kmers(sequence, K)]
+    expected = np.array([index[word] for word in counted])
     found = profile_along(bundle, sequence).value
     np.testing.assert_allclose(found - found.mean(), expected - expected.mean(), atol=1e-9)
     assert expected.std() > 0
@@ -166,6 +178,32 @@ def test_files_that_cannot_be_used_are_refused_without_their_folder(tmp_path, co
     assert str(tmp_path) not in str(caught.value)
 
 
+@given(st.text(st.characters(exclude_categories=["Z", "C"], exclude_characters=">"), min_size=1))
+def test_names_are_cut(name):
+    ((found, _),) = read_letters(f">{name} more\nACGT")
+    assert found == name if len(name) <= 40 else (found[-1] == "…" and name.startswith(found[:-1]) and len(found) == 40)
+
+
+def test_a_name_without_end_is_not_said_back(audited, refused):
+    text = ">" + "9" * 100_000
+    with refused("9…: found no letters"):
+        read_letters(text)
+    assert len(format_answer(answer(f"{text}:1-2\n{draw_letters(1)}", audited), audited)) < 300_000
+    with pytest.raises(InputError) as caught:
+        answer(f"{text}\nMKL", audited)
+    assert len(str(caught.value)) < 200
+
+
+@given(st.text(st.characters(min_codepoint=0xD7F0, max_codepoint=0xE010), min_size=1))
+def test_what_is_said_of_half_characters_can_be_sent(audited, text):
+    for given_text in (f"ACGT{text}", f">{text}\n{draw_letters(1)}", f">{text}\nMKL"):
+        try:
+            said = format_answer(answer(given_text, audited), audited)
+        except InputError as error:
+            said = format_error(str(error))
+        assert said.encode("utf-8").decode("utf-8") == said
+
+
 def test_a_gene_is_read_from_the_genome(planted, tmp_path):
     with open_genome(planted.genome, cache=tmp_path) as genome:
         whole = read_letters(read_gene("chr2:101-300", "ABC", genome, 500))
@@ -185,21 +223,21 @@ def test_the_most_likely_stretch_is_looked_at(bundle):
     found = answer(text, bundle)
     assert found.shown == 2 == found.stretches["probability"].argmax()
     assert list(found.stretches["record"]) == ["s0", "s1", "s2", "s3", "tiny"]
-    assert found.profile.score == found.stretches.loc[2, "score"]
+    assert found.profile.score == pytest.approx(found.stretches.loc[2, "score"], rel=1e-12)
 
 
 def test_the_words_are_those_that_add_most(bundle):
     sequence = draw_letters(1)
     values = contributions(bundle, count_kmers([sequence], K)).by_word[0]
     words = answer(sequence, bundle, n_words=5).words
-    by_word = dict(zip(vocabulary(K), values, strict=True))
+    by_word = dict(zip(bundle.words(), values, strict=True))
     for side, largest in ((words.speak_for, sorted(values)[::-1][:5]), (words.speak_against, sorted(values)[:5])):
         assert [value for _, value in side] == pytest.approx([value for value in largest if value], abs=1e-9)
         assert all(by_word[word] == pytest.approx(value, abs=1e-9) for word, value in side)
     assert words.speak_for[0][1] > 0 > words.speak_against[0][1]
 
 
-@pytest.mark.parametrize("sequence", ["ACGT" * 10, "N" * 3_000, "AC" + "N" * 1_500])
+@pytest.mark.parametrize("sequence", ["ACGT" * 10, "N" * 3_000, "AC" + "N" * (LENGTH - 100)])
 def test_short_letters_get_no_number(bundle, sequence):
     found = answer(sequence, bundle)
     assert found.profile is found.words is None
@@ -242,7 +280,11 @@ def test_the_number_comes_with_what_it_is_worth(audited, as_published):
     said = plain(format_answer(found, audited._replace(gc=(0.381, 0.422))))
     assert f"{of_100(row['probability'])} %" in said
     assert f"95 % range: {of_100(row['low'])} to {of_100(row['high'])} %" in said
-    assert f"is Neanderthal {of_100(with_prior(row['probability']))} times in 100" in said
+    assert f"would be Neanderthal {of_100(with_prior(row['probability']))} times in 100" in said
+    assert "like the reference genome at places where some people carry DNA that is called Neanderthal" in said
+    assert "It does not mean that your stretch was inherited" in said
+    assert "has read the reference human genome" in plain(format_header({"audited": audited}))
+    assert "DNA of another species, or junk, may still get a number" in said
     auroc = [row for row in audited.metrics if row["metric"] == "auroc"]
     assert audited.calibration.lengths.tolist() == [1_000, 2_000]
     for length, measured in ((1_100, auroc[0]), (LENGTH, auroc[1])):
@@ -250,11 +292,39 @@ def test_the_number_comes_with_what_it_is_worth(audited, as_published):
         assert f"picks the Neanderthal one {round(100 * measured['value'])} times in 100" in said_of
         assert f"{length // 1000},000 letters" in said_of
     assert all(text in said for text in (f"{100 * row['gc']:.1f} %", "38.1 %", "42.2 %", "made-up DNA only"))
-    votes = plain(format_answer(answer(draw_letters(1, 1_500), as_published), as_published))
+    votes = plain(format_answer(answer(draw_letters(1, LENGTH - 100), as_published), as_published))
     assert "of 100 decision trees say Neanderthal" in votes
-    assert "part of that may be memory" in votes
+    assert "It does not mean that your stretch was inherited" in votes
+    assert "of 2,000 letters each. Windows overlap, so part of that may be memory." in votes
+    assert "trained anew" not in votes
     assert "shorter than the 2,000 letters" in votes
     assert "95 % range" not in votes
+
+
+def test_a_forest_is_shown_beside_one_that_had_not_seen_the_chromosomes(as_published):
+    real, found = as_published._replace(synthetic=False), answer(draw_letters(1), as_published)
+    own = round(100 * next(row["value"] for row in real.metrics if row["metric"] == "auroc"))
+    rows = [
+        {"split": split, "metric": metric, "value": value, "low": value - 0.05, "high": value + 0.05}
+        for split, metric, value in (("article", "auroc", 0.97), ("chromosome", "accuracy", 0.71),
+                                     ("chromosome", "auroc", 0.62), ("random letters, chromosome", "auroc", 0.53))
+    ]  # fmt: skip
+    said = plain(format_answer(found, real._replace(other_splits=rows)))
+    assert f"picks the Neanderthal one {own} times in 100" in said
+    assert "trained anew, on chromosomes that it had not seen, it was 62 times in 100 (57 to 67)." in said
+    assert "no better than a coin" not in said
+    rows[2]["low"] = 0.5
+    assert "such a model was no better than a coin" in plain(format_answer(found, real._replace(other_splits=rows)))
+
+
+def test_what_lies_beyond_the_scores_that_were_checked_gets_no_number(audited):
+    said = plain(format_answer(answer("A" * LENGTH, audited), audited))
+    assert "Beyond anything the model was checked on" in said
+    assert "Its score lies far beyond those of every stretch on which the model was checked" in said
+    assert "another species, or junk, may still get a number" in said
+    assert "95 % range" not in said
+    several = f">a\n{'A' * LENGTH}\n>b\n{draw_letters(1)}"
+    assert "1 score beyond anything the model was checked on" in plain(format_answer(answer(several, audited), audited))
 
 
 def test_a_model_like_a_coin_is_called_one(audited):
@@ -273,7 +343,8 @@ def test_what_it_was_trained_on_is_told(audited):
         (f"{trained['chrom']}:{trained['start'] + 1}-{trained['end']}", "Yes, on this very place"),
         (f"{trained['chrom']}:{10**8 + 1}-{10**8 + LENGTH}", "but on its chromosome"),
         (f"{audited.chromosomes('test')[0]}:1-{LENGTH}", "it has never seen this chromosome"),
-        ("mine", "Nobody knows"),
+        (f"chr99:1-{LENGTH}", "or not on a chromosome that the model knows of"),
+        ("mine", "Nobody knows: the name does not tell where it lies"),
     ):
         found = answer(f">{name}\n{draw_letters(1)}", audited)
         assert said in plain(format_answer(found, audited))
@@ -369,6 +440,39 @@ def test_the_command_offers_what_the_run_has(tmp_path, monkeypatch, audited, pla
     assert options == {"host": "0.0.0.0", "port": None, "max_letters": app.MAX_LETTERS}  # noqa: S104
     assert "http://here" in done.output
     assert "not encrypted" in done.output
+
+
+def test_uploads_go_when_the_page_ends(tmp_path, monkeypatch, audited):
+    gradio = pytest.importorskip("gradio")
+    write_bundle(audited, bundle_folder(tmp_path, Model.audited))
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
+    before, seen = signal.getsignal(signal.SIGTERM), []
+
+    def end(page):
+        seen.append(Path(next(block.GRADIO_CACHE for block in page.blocks.values() if hasattr(block, "GRADIO_CACHE"))))
+        (seen[0] / "mine.fa").write_text("ACGT", encoding="ascii")
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(app, "serve", lambda page, **options: "http://here")
+    monkeypatch.setattr(gradio.Blocks, "block_thread", end)
+    done = command("--directory", tmp_path)
+    assert done.exit_code == 0, done.exception
+    assert seen[0].parent == tmp_path / "uploads"
+    assert list((tmp_path / "uploads").iterdir()) == []
+    assert os.environ["GRADIO_TEMP_DIR"] == str(tmp_path / "uploads")
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_requests_without_letters_or_model_are_answered(audited, tmp_path):
+    pytest.importorskip("gradio")
+    show = next(fn.fn for fn in app.build_app({"audited": audited}).fns.values() if fn.fn.__name__ == "show")
+    assert "found no letters" in show(None, None, "audited")
+    assert "mine.fa: removed, as every file after 5 minutes: drop it again" in show(
+        "", str(tmp_path / "mine.fa"), "audited"
+    )
+    for name in (None, "none"):
+        assert "found no model of this name, expected audited" in show(draw_letters(1), None, name)
 
 
 def test_the_page_has_no_public_interface(audited, as_published):

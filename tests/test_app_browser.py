@@ -1,6 +1,10 @@
 """The web page in a browser, as a person uses it: Chromium, by Playwright, offline."""
 
 import gzip
+import os
+import re
+import signal
+import subprocess
 import sys
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -11,6 +15,7 @@ from planted import LENGTH, draw_letters
 
 from neanderthal_nlp.app import answer, build_app, serve
 from neanderthal_nlp.app_html import of_100
+from neanderthal_nlp.bundle import write_bundle
 from neanderthal_nlp.genome import open_genome
 
 pytest.importorskip("gradio")
@@ -43,7 +48,11 @@ def called():
 def address(audited, as_published, planted, called, tmp_path_factory):
     """Where the page is served."""
     genes = pd.DataFrame([GENE, ("chr9:1-1000", "NOWHERE")], columns=["Gene", "Gene_Symbol"])
-    with open_genome(planted.genome, cache=tmp_path_factory.mktemp("cache")) as genome:
+    with (
+        open_genome(planted.genome, cache=tmp_path_factory.mktemp("cache")) as genome,
+        pytest.MonkeyPatch.context() as patched,
+    ):
+        patched.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("uploads")))
         page = build_app({"audited": audited, "as published": as_published},
                          genes=genes, genome=genome,
                          max_letters=MAX_LETTERS)  # fmt: skip
@@ -141,7 +150,7 @@ def test_what_cannot_be_scored_is_said(visit, tmp_path):
     ask(page, "")
     says(page, "found no letters")
     ask(page, ">protein <b>bold</b>\nMKVLAAGIVGLLLAQWERTY\n")
-    says(page, "protein: letters 1 to 20: found 'L', expected DNA")
+    says(page, "protein: letter 4: found 'L', expected DNA")
     ask(page, f"><b>bold</b>\n{draw_letters(1)}")
     says(page, "<b>bold</b>, letters 1 to")
     assert page.locator("#answer b", has_text="bold").count() == 0
@@ -151,6 +160,16 @@ def test_what_cannot_be_scored_is_said(visit, tmp_path):
     ask(page)
     says(page, "picture.png: not text")
     assert "Traceback" not in page.content()
+
+
+def test_half_characters_are_refused(visit):
+    page = visit()
+    page.locator("#letters textarea").evaluate("""field => {
+        field.value = ">" + String.fromCharCode(0xD800) + "\\nACGT" + String.fromCharCode(0xDC00);
+        field.dispatchEvent(new Event("input", {bubbles: true}));
+    }""")
+    ask(page)
+    says(page, "\ufffd: letter 5: found '\ufffd', expected DNA")
 
 
 def test_too_much_is_refused(visit, tmp_path):
@@ -181,6 +200,34 @@ def test_a_gene_can_be_picked(visit, planted, tmp_path):
     field.fill("NOWHERE")
     page.locator("[role=option]", has_text="NOWHERE").click()
     says(page, "no chromosome chr9")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_uploads_go_when_the_page_ends(browser, audited, tmp_path, number):
+    uploads, mine = tmp_path / "uploads", tmp_path / "mine.fa"
+    uploads.mkdir()
+    mine.write_text(f">mine\n{draw_letters(1)}\n", encoding="ascii")
+    write_bundle(audited, tmp_path / "mine")
+    command = [sys.executable, "-m", "neanderthal_nlp.cli", "app", "--bundle", tmp_path / "mine"]
+    with subprocess.Popen(
+        command, env=os.environ | {"GRADIO_TEMP_DIR": str(uploads)}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    ) as served:  # fmt: skip
+        try:
+            address = next(found[0] for line in served.stdout if (found := re.search(r"http://\S+", line)))
+            page = browser.new_page()
+            page.goto(address)
+            drop(page, mine)
+            ask(page)
+            says(page, "mine, letters 1 to")
+            assert [path.name for path in uploads.rglob("*.fa")] == ["mine.fa"]
+            served.send_signal(number)  # the visitor is still there
+            assert served.wait(60) == 0
+        finally:
+            served.kill()
+        page.close()
+        assert "Traceback" not in served.stdout.read()
+    assert list(uploads.iterdir()) == []
 
 
 def test_two_people_get_their_own_answers(visit):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -46,12 +50,11 @@ def show(
         if bundle_folder(directory, model).is_dir()
     }
     if not folders:
-        raise InputError(
-            f"{directory}: found no model bundle in it (`make reproduce` makes the demo's)"
-        )
+        raise InputError(f"{directory}: found no model bundle in it (`make reproduce` makes the demo's)")
     bundles = {name: read_bundle(folder) for name, folder in folders.items()}
     table = directory / "results" / "genes.tsv"
     with ExitStack() as stack:
+        stack.enter_context(_uploads())
         letters = None if genome is None else stack.enter_context(open_genome(genome, cache=cache))
         genes = None if genome is None or not table.exists() else read_predictions(table)
         built = page.build_app(bundles, genes=genes, genome=letters, max_letters=max_letters, timeout=timeout)
@@ -60,3 +63,23 @@ def show(
         if host not in ("127.0.0.1", "localhost", "::1"):
             say("app", f"listens on {host}: others may reach it, and what they send is not encrypted")
         built.block_thread()
+
+
+@contextmanager
+def _uploads() -> Iterator[None]:
+    """Keep what visitors upload in a folder of its own, which goes when the page ends, by Ctrl-C or by SIGTERM."""
+    variable = "GRADIO_TEMP_DIR"  # read when the page is built
+    found = os.environ.get(variable)
+    if found:
+        Path(found).mkdir(parents=True, exist_ok=True)
+    handler = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with TemporaryDirectory(prefix="neanderthal_nlp-", dir=found or None) as folder:
+            os.environ[variable] = folder
+            yield
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+        if found is None:
+            os.environ.pop(variable, None)
+        else:
+            os.environ[variable] = found
