@@ -354,19 +354,51 @@ def predict_genes(
         No gene can be scored, a gene passes the end of its chromosome, or the model does not fit.
     """
     _check_model(model, 4**k)
+    scored = scored_genes(genes, genome, length=length, reasons=reasons)
+    X = np.empty((len(scored), 4**k), dtype=np.int32)
+    count_kmers(_texts(scored, genome, length), k, out=X)
+    return prediction_table(scored, genome, model.predict(X), model.predict_proba(X))
+
+
+def scored_genes(
+    genes: pd.DataFrame, genome: Genome, *, length: int = GENE_LENGTH, reasons: pd.Series | None = None
+) -> pd.DataFrame:
+    """Rows of the genes of which `score_rule` says "scored"; parameters as for `predict_genes`.
+
+    Raises
+    ------
+    InputError
+        There is none, or a gene passes the end of its chromosome.
+    """
     reasons = score_rule(genes, genome, length=length) if reasons is None else reasons
     scored = genes[(reasons == "scored").to_numpy()]
     if scored.empty:
         counts = ", ".join(f"{n} {reason}" for reason, n in reasons.value_counts().items() if n)
         raise InputError(f"genes: none of {len(genes)} can be scored ({counts or 'no gene given'})")
-    X = np.empty((len(scored), 4**k), dtype=np.int32)
-    count_kmers(_texts(scored, genome, length), k, out=X)
-    probabilities = np.asarray(model.predict_proba(X), dtype=float)
+    return scored
+
+
+def prediction_table(
+    scored: pd.DataFrame, genome: Genome, predicted: np.ndarray, probabilities: np.ndarray
+) -> pd.DataFrame:
+    """Put predictions into the table that `predict_genes` returns.
+
+    Parameters
+    ----------
+    scored : DataFrame
+        As `scored_genes` returns it.
+    genome : Genome
+    predicted : ndarray, shape (n,)
+        0 or 1.
+    probabilities : ndarray of float, shape (n, 2)
+        Of the classes 0 (depleted) and 1 (introgressed).
+    """
+    probabilities = np.asarray(probabilities, dtype=float)
     table = pd.DataFrame(
         {
             "Gene": scored["chrom"] + ":" + (scored["start"] + 1).astype(str) + "-" + scored["end"].astype(str),
             "Gene_Symbol": scored["gene_symbol"],
-            "Predict": np.asarray(model.predict(X), dtype=float),
+            "Predict": np.asarray(predicted, dtype=float),
             "Prob_0": probabilities[:, 0],
             "Prob_1": probabilities[:, 1],
             **{column: scored[column] for column in ("chrom", "start", "end")},

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
-import os
-import shutil
-import zipfile
-from collections.abc import Callable, Iterator
-from itertools import chain
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 import pandas as pd
 
+from neanderthal_nlp import training
 from neanderthal_nlp.errors import InputError
-from neanderthal_nlp.files import read_json, replacing, write_json
 from neanderthal_nlp.parameters import (
     BATCH_SIZE,
     EPOCHS,
@@ -31,18 +23,11 @@ from neanderthal_nlp.parameters import (
     SPLIT_SEED,
     VALIDATION_SPLIT,
 )
+from neanderthal_nlp.training import NETWORK_FILE
 
-METRICS = ("binary_accuracy", "loss", "val_binary_accuracy", "val_loss")
-MONITOR = "val_binary_accuracy"
-NETWORK_FILE = "network.keras"
-HISTORY_FILE = "history.csv"
-FINGERPRINT_FILE = "fingerprint.json"
-LATEST_FILE = "backup/latest.keras"
-PREVIOUS_FILE = "backup/previous.keras"
-_BLOCK_ROWS = 1024
+__all__ = ["NETWORK_FILE", "build_mlp", "load_mlp", "predict_mlp", "train_mlp"]
+
 _STEPS_PER_EXECUTION = 32
-
-_History = list[dict[Any, Any]]
 
 
 def build_mlp(n_features: int, *, hidden_units: int = HIDDEN_UNITS, seed: int = SPLIT_SEED) -> keras.Model:
@@ -154,41 +139,18 @@ def train_mlp(
         `X` and `y` do not fit each other or the model, hold other values than numbers or 0 and 1, or leave no
         row to train on or to validate with; `rows` are none of `X`; `epochs` or `batch_size` is below 1.
     """
-    rows = _check_rows(model, X, rows)
-    y = _check_labels(y, len(X))
-    if min(epochs, batch_size) < 1:
-        raise InputError(f"epochs and batch size: found {epochs} and {batch_size}, expected at least 1")
-    n_train = math.floor(len(rows) * (1 - validation_split))
-    if not 0 < n_train < len(rows):
-        raise InputError(f"validation split: found {validation_split} of {len(rows)} rows: one side is empty")
-    fingerprint = {
-        "rows": _hash_rows(X, y, rows),
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "validation_split": validation_split,
-        "seed": seed,
-        "model": json.loads(model.to_json()),
-    }
-    # How many batches TensorFlow takes in one call changes no result, and so no training.
-    fingerprint["model"]["compile_config"].pop("steps_per_execution", None)
-    directory = Path(directory)
-
-    history = _restore(model, directory, fingerprint, steps=math.ceil(n_train / batch_size))
-    if not history:
-        _start_over(model, directory, fingerprint)
-    validation = _Batches(X, y, rows[n_train:], batch_size)
-    for epoch in range(len(history), epochs):
-        order = np.random.default_rng([seed, epoch]).permutation(n_train)
-        batches = _Batches(X, y, rows[order], batch_size)
-        logs = model.fit(batches, shuffle=False, validation_data=validation, verbose=0).history
-        history.append({"epoch": epoch + 1, **{name: float(logs[name][0]) for name in METRICS}})
-        _save_epoch(model, directory, history)
-        if report is not None:
-            last = history[-1]
-            report(
-                f"epoch {epoch + 1}/{epochs}: accuracy {last['binary_accuracy']:.4f}, validation {last[MONITOR]:.4f}"
-            )
-    return _as_frame(history)
+    return training.train(
+        model,
+        _Counts(model, X),
+        y,
+        directory=directory,
+        rows=rows,
+        validation_split=validation_split,
+        epochs=epochs,
+        batch_size=batch_size,
+        seed=seed,
+        report=report,
+    )
 
 
 def load_mlp(path: str | Path) -> keras.Model:
@@ -199,16 +161,7 @@ def load_mlp(path: str | Path) -> keras.Model:
     InputError
         The file is missing, truncated, damaged or no Keras model.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: found no such file, expected a Keras model")
-    if not _is_whole(path):
-        raise InputError(f"{path}: found a truncated, damaged or foreign file, expected a Keras model")
-    try:
-        return keras.saving.load_model(path, safe_mode=True)
-    except (KeyError, TypeError, ValueError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise InputError(f"{path}: found no Keras model that can be loaded safely ({reason})") from None
+    return training.load_model(path)
 
 
 def predict_mlp(model: keras.Model, X: np.ndarray, *, rows: np.ndarray | None = None) -> np.ndarray:
@@ -231,162 +184,23 @@ def predict_mlp(model: keras.Model, X: np.ndarray, *, rows: np.ndarray | None = 
     InputError
         `X` does not fit the model or holds a value that is no finite number, or `rows` are none of `X`.
     """
-    blocks = _read_blocks(X, _check_rows(model, X, rows))
-    return np.concatenate([model.predict_on_batch(block)[:, 0] for block in blocks]).astype(np.float64)
+    return training.predict(model, _Counts(model, X), rows=rows)
 
 
-class _Batches(keras.utils.PyDataset):
-    """Rows of a matrix of counts and their labels, a batch at a time."""
+class _Counts:
+    """Rows of a matrix of counts as float32, so that it is never copied as a whole; numbers only."""
 
-    def __init__(self, X: np.ndarray, y: np.ndarray, rows: np.ndarray, batch_size: int) -> None:
-        super().__init__(workers=2)  # batches are gathered, in their order, while TensorFlow is at the one before
-        self.X, self.y, self.rows, self.batch_size = X, y, rows, batch_size
+    def __init__(self, model: keras.Model, X: np.ndarray) -> None:
+        n_features = model.input_shape[-1]
+        if X.ndim != 2 or X.shape[1] != n_features or not len(X):
+            raise InputError(f"counts: found shape {X.shape}, expected (n, {n_features}) with n at least 1")
+        self._X = X
 
     def __len__(self) -> int:
-        return math.ceil(len(self.rows) / self.batch_size)
+        return len(self._X)
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        chosen = self.rows[index * self.batch_size : (index + 1) * self.batch_size]
-        return _read_rows(self.X, chosen), self.y[chosen]
-
-
-def _read_rows(X: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(X[rows], dtype=np.float32)
-
-
-def _read_blocks(X: np.ndarray, rows: np.ndarray) -> Iterator[np.ndarray]:
-    """Rows of a matrix of counts as float32 blocks, so that it is never copied as a whole; numbers only."""
-    for start in range(0, len(rows), _BLOCK_ROWS):
-        block = _read_rows(X, rows[start : start + _BLOCK_ROWS])
-        if not np.isfinite(block).all():
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        taken = np.ascontiguousarray(self._X[rows], dtype=np.float32)
+        if not np.isfinite(taken).all():
             raise InputError("counts: found a value that is not a finite number")
-        yield block
-
-
-def _check_rows(model: keras.Model, X: np.ndarray, rows: np.ndarray | None) -> np.ndarray:
-    """Rows of `X` to be used, int64."""
-    n_features = model.input_shape[-1]
-    if X.ndim != 2 or X.shape[1] != n_features or not len(X):
-        raise InputError(f"counts: found shape {X.shape}, expected (n, {n_features}) with n at least 1")
-    if rows is None:
-        return np.arange(len(X))
-    rows = np.asarray(rows)
-    if rows.ndim != 1 or not len(rows) or rows.dtype.kind not in "iu":
-        raise InputError(f"rows: found {rows.dtype} of shape {rows.shape}, expected one or more integers")
-    if rows.min() < 0 or rows.max() >= len(X):
-        raise InputError(f"rows: found {rows.min()} to {rows.max()}, expected 0 to {len(X) - 1}")
-    return rows.astype(np.int64)
-
-
-def _check_labels(y: np.ndarray, n_rows: int) -> np.ndarray:
-    if np.shape(y) != (n_rows,):
-        raise InputError(f"labels: found shape {np.shape(y)}, expected ({n_rows},), one a row of counts")
-    if not np.isin(y, (0, 1)).all():
-        raise InputError("labels: found another value than 0 and 1")
-    return np.ascontiguousarray(y, dtype=np.float32)
-
-
-def _hash_rows(X: np.ndarray, y: np.ndarray, rows: np.ndarray) -> str:
-    digest = hashlib.sha256(repr((len(rows), X.shape[1])).encode())
-    for array in chain(_read_blocks(X, rows), [y[rows]]):
-        digest.update(array.data.cast("B"))
-    return digest.hexdigest()
-
-
-def _start_over(model: keras.Model, directory: Path, fingerprint: dict[str, Any]) -> None:
-    """Remove what an earlier training left; give the model its initial weights and a fresh optimiser."""
-    for name in (FINGERPRINT_FILE, NETWORK_FILE, HISTORY_FILE, LATEST_FILE, PREVIOUS_FILE):
-        (directory / name).unlink(missing_ok=True)
-    write_json(fingerprint, directory / FINGERPRINT_FILE)
-    (directory / LATEST_FILE).parent.mkdir(exist_ok=True)
-    model.set_weights(keras.models.clone_model(model).get_weights())
-    model.compile_from_config(model.get_compile_config())
-
-
-def _save_epoch(model: keras.Model, directory: Path, history: _History) -> None:
-    """Write history, state and best model, each beside its place and then moved into it.
-
-    The order is what makes a kill at any moment harmless. The state decides which epochs are done: lines of
-    the history beyond it are dropped. A best model is replaced only when the state of its epoch is safe, from
-    which `_restore` can write it once more. Keras' `BackupAndRestore`, `CSVLogger` and `ModelCheckpoint`
-    write in place, each without knowing of the others, and cannot promise this.
-    """
-    latest, previous = directory / LATEST_FILE, directory / PREVIOUS_FILE
-    with replacing(directory / HISTORY_FILE) as part:
-        _as_frame(history).to_csv(part, index=False, lineterminator="\n")
-    part = latest.with_name("part.keras")
-    model.save(part)
-    if latest.exists():
-        os.replace(latest, previous)
-    os.replace(part, latest)
-    if _best_epoch(history) == len(history):
-        _copy(latest, directory / NETWORK_FILE)
-
-
-def _restore(model: keras.Model, directory: Path, fingerprint: dict[str, Any], *, steps: int) -> _History:
-    """Put the newest state that can be gone on from into the model; return its history, or an empty one.
-
-    `steps` is the number of batches in an epoch: the optimiser's count of batches tells the epoch of a state,
-    so that state and epoch can never disagree.
-    """
-    try:
-        if read_json(directory / FINGERPRINT_FILE) != fingerprint:
-            return []
-    except InputError:
-        return []
-    network = directory / NETWORK_FILE
-    best_saved = _count_batches(load_mlp(network)) // steps if _is_whole(network) else 0
-    for state in (directory / LATEST_FILE, directory / PREVIOUS_FILE):
-        if not _is_whole(state):
-            state.unlink(missing_ok=True)  # or it would push the whole one out of its place
-            continue
-        model.optimizer.build(model.trainable_variables)
-        model.load_weights(state)
-        history = _read_history(directory / HISTORY_FILE, n_epochs=_count_batches(model) // steps)
-        best = _best_epoch(history) if history else 0
-        if best != best_saved and best == len(history):
-            _copy(state, network)
-            best_saved = best
-        if history and best == best_saved:
-            return history
-    return []
-
-
-def _read_history(path: Path, *, n_epochs: int) -> _History:
-    """Read the first `n_epochs` epochs of a history; empty where one of them is missing or damaged."""
-    try:
-        # As text first: Python's float() is exact, pandas' own parser may miss the last bit.
-        history = pd.read_csv(path, nrows=n_epochs, dtype=str).map(float)
-    except (OSError, ValueError):
-        return []
-    if list(history.columns) != ["epoch", *METRICS] or not np.isfinite(history.to_numpy()).all():
-        return []
-    if history["epoch"].tolist() != list(range(1, n_epochs + 1)):
-        return []
-    return _as_frame(history).to_dict("records")
-
-
-def _as_frame(history: _History | pd.DataFrame) -> pd.DataFrame:
-    return pd.DataFrame(history, columns=["epoch", *METRICS]).astype({"epoch": np.int64})
-
-
-def _best_epoch(history: _History) -> int:
-    return 1 + int(np.argmax([row[MONITOR] for row in history]))
-
-
-def _count_batches(model: keras.Model) -> int:
-    return int(model.optimizer.iterations)
-
-
-def _copy(source: Path, target: Path) -> None:
-    with replacing(target) as part:
-        shutil.copyfile(source, part)
-
-
-def _is_whole(path: Path) -> bool:
-    """Whether a `.keras` file, which is a zip archive, is there and every member fits its checksum."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is None
-    except Exception:  # zipfile meets damage with half a dozen exceptions of several families
-        return False
+        return taken
