@@ -1,0 +1,89 @@
+"""Smoothing the scores of a scan along chromosomes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+
+from neanderthal_nlp.cli.predict import BundleFolder, Model, Run, Which, find_bundle
+from neanderthal_nlp.cli.stage import Seed, Stage, about
+from neanderthal_nlp.errors import InputError
+from neanderthal_nlp.files import read_table, write_bed, write_table
+
+app = typer.Typer()
+
+_SCAN = {"record": str, "start": int, "end": int, "chrom": str, "chrom_start": int, "chrom_end": int, "score": float,
+         "call": str, "seen": str}  # fmt: skip
+_INSIDE = {"start": "record_start", "end": "record_end", "chrom_start": "start", "chrom_end": "end"}
+"""Names of columns here, by their names in the file: places are those on chromosomes."""
+
+
+@app.command()
+def smooth(
+    scan: Annotated[Path, typer.Option(help="Table of the command scan, scan.tsv.")],
+    output: Annotated[Path, typer.Option(help="Folder for the table, the segments and the evaluation.")],
+    bundle: BundleFolder = None,
+    directory: Run = Path("runs/demo"),
+    model: Which = Model.audited,
+    introgressed: Annotated[
+        Path | None, typer.Option(help="BED of introgressed regions (default: the run's, results/introgressed.bed).")
+    ] = None,
+    n_iter: Annotated[int, typer.Option(min=0, help="Rounds of Baum-Welch after the labelled start.")] = 0,
+    seed: Seed = 1,
+) -> None:
+    """Smooth the scores of a scan by a hidden Markov model, and measure on held-out chromosomes whether it helps."""
+    from neanderthal_nlp import smoothing
+    from neanderthal_nlp.bundle import read_bundle
+    from neanderthal_nlp.intervals import match_naming, read_bed
+
+    stage = Stage("smooth", directory)
+    introgressed = introgressed or stage.results / "introgressed.bed"
+    folder = find_bundle(bundle, directory, model)
+    held_out = _held_out(folder, read_bundle(folder).windows)
+    windows = _read_scan(scan, held_out)
+    with about(scan):
+        thinned = smoothing.thin(windows)
+        regions = match_naming(read_bed(introgressed), dict.fromkeys(thinned["chrom"], 0))
+        table, smoothers = smoothing.smooth(thinned, regions, held_out, n_iter=n_iter)
+    measured = smoothing.evaluate_smoothing(table, held_out, rng=seed)
+    segments = smoothing.find_segments(table)
+
+    write_table(table.rename(columns={inside: name for name, inside in _INSIDE.items()}), output / "smooth.tsv")
+    write_bed(segments.round({"posterior": 4}), output / "segments.bed")
+    write_table(measured, output / "smoothing.tsv")
+    parameters = {name or "other chromosomes": {key: value if isinstance(value, (int, float)) else value.tolist()
+                                                for key, value in found._asdict().items()}
+                  for name, found in smoothers.items()}  # fmt: skip
+    stage.record(output / "smoothing.json",
+                 {"scan": scan, "introgressed": introgressed, "bundle": folder / "bundle.json"},
+                 {"n_iter": n_iter, "seed": seed, "block": smoothing.BLOCK}, held_out=held_out,
+                 windows=len(table), overlapping_left_out=len(windows) - len(table), smoothers=parameters)  # fmt: skip
+    for row in measured.itertuples():
+        stage.say(f"{row.metric} of {row.method}: {row.value:.3f} ({row.low:.3f} to {row.high:.3f})")
+    stage.say(f"{len(table):,} windows ({len(windows) - len(table):,} that overlap left out), {len(segments):,} "
+              f"segments; measured on {', '.join(held_out)}")  # fmt: skip
+
+
+def _held_out(folder: Path, windows: pd.DataFrame) -> list[str]:
+    """Chromosomes that a bundle was tested on and no window of which it was trained on."""
+    sides = windows.groupby("chrom")["side"].unique()
+    held_out = [str(chrom) for chrom, found in sides.items() if list(found) == ["test"]]
+    if not held_out:
+        raise InputError(f"{folder}: found no chromosome that is held out as a whole, expected two or more (the bundle "
+                         "audited has them)")  # fmt: skip
+    return held_out
+
+
+def _read_scan(path: Path, held_out: Sequence[str]) -> pd.DataFrame:
+    """A scan, with the names of columns that `_INSIDE` gives; that it is one of the bundle's is checked."""
+    table = read_table(path, _SCAN).rename(columns=_INSIDE)
+    strange = table[table["chrom"].isin(held_out) & (table["seen"] != "held out")]
+    if len(strange):
+        first = strange.iloc[0]
+        raise InputError(f"{path}: {first['chrom']}:{first['start']}-{first['end']}: found seen {first['seen']!r}, "
+                         "expected 'held out': the table is of another bundle")  # fmt: skip
+    return table
