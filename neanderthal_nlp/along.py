@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import expit
 
 from neanderthal_nlp.bundle import Bundle, features, score_counts
 from neanderthal_nlp.kmers import canonical_columns, count_kmers, encode_kmers
-from neanderthal_nlp.predict import contributions
+from neanderthal_nlp.predict import TREES, contributions
 
 _PIECES, _STEPS = 10, 5  # pieces of a stretch that a forest scores, and how many of them start within one
 
@@ -22,9 +23,9 @@ class Profile(NamedTuple):
         Nucleotides from the start of the stretch, 0-based.
     value : ndarray of float64, shape (n,)
         If the model is linear, what the word that starts there adds: `base` and the sum are `score`. For a forest,
-        the score of the piece whose middle this is.
+        the score of the piece whose middle this is; for boosted trees, its score as a probability (not calibrated).
     base : float
-        Score of an average window; NaN for a forest.
+        Score of an average window; NaN for trees.
     score : float
         Of the whole stretch.
     """
@@ -61,12 +62,15 @@ def profile_along(bundle: Bundle, sequence: str) -> Profile:
     """
     k, counts = bundle.k, count_kmers([sequence], bundle.k)
     score, n_words = float(score_counts(bundle, counts)[0]), int(counts.sum())
-    if bundle.model_name == "forest":
+    if bundle.model_name in TREES:
         size = max(len(sequence) // _PIECES, k)
         starts = np.arange(0, max(len(sequence) - size, 0) + 1, max(size // _STEPS, 1))
         pieces = count_kmers((sequence[start : start + size] for start in starts), k)
         stretched = bundle._replace(rescaled=True, window_length=n_words + k - 1)
-        return Profile(starts + size // 2, score_counts(stretched, pieces), np.nan, score)
+        value = score_counts(stretched, pieces)
+        if bundle.model_name == "boosted_trees":
+            value = expit(value)
+        return Profile(starts + size // 2, value, np.nan, score)
     words = encode_kmers(sequence, k)
     plain = bundle._replace(rescaled=False)
     ones = np.stack([np.zeros(4**k), np.ones(4**k)])

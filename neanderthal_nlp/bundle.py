@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from scipy.stats import t as student
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import MultinomialNB
 from sklearn.pipeline import Pipeline
@@ -40,7 +40,7 @@ their first 8,800 nt, with a forest of 10,000-nt windows."""
 _MAX_FOLDS = 100
 _KINDS = {
     "forest": RandomForestClassifier, "logistic_regression": LogisticRegression, "linear_svm": LinearSVC,
-    "naive_bayes": MultinomialNB,
+    "naive_bayes": MultinomialNB, "boosted_trees": HistGradientBoostingClassifier,
 }  # fmt: skip
 _FIELDS = {
     "format": int, "name": str, "model": str, "k": int, "vocabulary": list, "window_length": int, "min_length": int,
@@ -57,8 +57,8 @@ class Bundle(NamedTuple):
     name : str
         Such as "audited" or "as_published".
     model_name : str
-        Name of the kind of model: "forest" or one of `parameters.LINEAR_MODELS`.
-    model : RandomForestClassifier, Pipeline or MultinomialNB
+        Name of the kind of model: "forest", "boosted_trees" or one of `parameters.LINEAR_MODELS`.
+    model : RandomForestClassifier, HistGradientBoostingClassifier, Pipeline or MultinomialNB
         Fitted on counts of `k`-mers.
     folds : tuple
         Models of the same kind and data, each without a group of chromosomes; none where there is no interval.
@@ -131,7 +131,7 @@ def score_counts(bundle: Bundle, counts: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray of float64, shape (n,)
-        Log-odds of logistic regression and naive Bayes, distance of the SVM, share of votes of a forest.
+        Log-odds of logistic regression, boosted trees and naive Bayes, distance of the SVM, share of votes of a forest.
 
     Raises
     ------
@@ -166,7 +166,7 @@ def score_margins(bundle: Bundle, counts: np.ndarray) -> np.ndarray:
 
 
 def _score(name: str, model: Any, X: np.ndarray) -> np.ndarray:
-    if name == "logistic_regression":
+    if name in ("logistic_regression", "boosted_trees"):
         return model.decision_function(X)
     return model.predict_proba(X)[:, 1] if name == "forest" else linear.scores(model, X)
 

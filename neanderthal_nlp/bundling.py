@@ -11,6 +11,7 @@ import pandas as pd
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold
 
+from neanderthal_nlp.boosting import fit_boosted_trees
 from neanderthal_nlp.bundle import MIN_LENGTH, WHOLE, Bundle, score_counts
 from neanderthal_nlp.calibration import calibrate, fit_calibration
 from neanderthal_nlp.embeddings import gc_of_kmers
@@ -18,7 +19,7 @@ from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.evaluation import Evaluation, evaluate
 from neanderthal_nlp.genome import Genome
 from neanderthal_nlp.intervals import home_chromosome
-from neanderthal_nlp.kmers import count_kmers, merge_strands, vocabulary
+from neanderthal_nlp.kmers import canonical_vocabulary, count_kmers, merge_strands, vocabulary
 from neanderthal_nlp.linear import fit_linear, scores
 from neanderthal_nlp.sequences import fetch_along_genome
 from neanderthal_nlp.splits import MANIFEST_COLUMNS, Split, check_classes, split_table
@@ -33,20 +34,20 @@ _BATCH = 1024
 
 def fit_audited(
     windows: pd.DataFrame,
-    counts: np.ndarray,
     genome: Genome,
     parts: Split,
     *,
+    model: str = "logistic_regression",
     k: int,
-    protocol: str,
     canonical: bool = True,
+    protocol: str,
     lengths: Sequence[int] = LENGTHS,
     strengths: Sequence[float] = STRENGTHS,
     synthetic: bool,
     provenance: Mapping[str, Any],
     seed: int,
 ) -> Bundle:
-    """Fit a logistic regression whose probabilities are calibrated on chromosomes that it has not seen.
+    """Fit a model whose probabilities are calibrated on chromosomes that it has not seen.
 
     The training chromosomes (clusters, where there is but one) are dealt into five folds. Each fold's windows, cut to
     some lengths, are scored by a model of the other folds, and these scores are calibrated. The folds' models go into
@@ -57,22 +58,23 @@ def fit_audited(
     ----------
     windows : DataFrame
         `chrom, start, end, label, pair, cluster`.
-    counts : ndarray of int32, shape (n, 4**k)
-        Of these windows; may be a memory map.
     genome : Genome
         Their letters.
     parts : Split
         By whole chromosomes.
+    model : {"logistic_regression", "boosted_trees"}
     k : int
-    protocol : str
-        Name of the split.
+        Word length; see `audit.sweep` for how to choose model, `k` and `canonical`.
     canonical : bool
         Count a word and its reverse complement together: which strand is asked about makes no difference then.
+    protocol : str
+        Name of the split.
     lengths : sequence of int
         Those of the longest window and below are taken.
     strengths : sequence of float
-        Inverse strengths of the ridge penalty to choose from: the strongest penalty whose AUROC on the folds is within
-        a standard error of the best. Words are many and windows alike; scikit-learn's default fits their noise.
+        Of a logistic regression, inverse strengths of the ridge penalty to choose from: the strongest penalty whose
+        AUROC on the folds is within a standard error of the best. Words are many and windows alike; scikit-learn's
+        default fits their noise.
     synthetic : bool
         Whether the genome is made up.
     provenance : mapping
@@ -86,50 +88,78 @@ def fit_audited(
     Raises
     ------
     InputError
-        A side has one class only, or all training windows are one cluster.
+        The model is another, a side has one class only, or all training windows are one cluster.
     """
-    sizes = (windows["end"] - windows["start"]).to_numpy()
-    window_length = int(sizes.max())
+    if model not in ("logistic_regression", "boosted_trees"):
+        raise InputError(f"model: found {model}, expected logistic_regression or boosted_trees")
+    window_length = int((windows["end"] - windows["start"]).max())
     lengths = sorted({length for length in lengths if MIN_LENGTH <= length < window_length} | {window_length})
     labels, clusters = windows["label"].to_numpy(), windows["cluster"].to_numpy()
-    manifest = split_table(windows, parts)[list(MANIFEST_COLUMNS)]
-    gc = mean_gc(counts, labels, parts.train, k)
-    X = _merge_rows(counts, k) if canonical else counts
-
-    groups = home_chromosome(windows["chrom"]).to_numpy()[parts.train]
-    if len(np.unique(groups)) < 2:  # too small a genome to keep chromosomes apart
-        groups = clusters[parts.train]
-    n_groups = len(np.unique(groups))
-    if n_groups < 2:
-        raise InputError("split: found all training windows in one cluster, expected two or more to calibrate on")
     check_classes(labels, [parts], source="split")
-    folds = [Split(parts.train[kept], parts.train[left_out])
-             for kept, left_out in GroupKFold(min(_N_FOLDS, n_groups)).split(parts.train, groups=groups)]  # fmt: skip
-    check_classes(labels, [Split(fold.train, parts.test) for fold in folds], source="calibration")
-    C, fold_models = _choose_penalty(X, labels, folds, strengths, seed)
-    model = fit_linear("logistic_regression", X, labels, rows=parts.train, C=C, seed=seed)
-    final = Bundle("audited", "logistic_regression", model, tuple(fold_models), k, window_length,
-                   min(MIN_LENGTH, window_length), True, canonical, 0.5, None, protocol, manifest, synthetic, gc, [],
-                   [], dict(provenance))  # fmt: skip
+    folds = _deal(windows, parts)
+    X = _count(windows, genome, k, canonical)
+    words = canonical_vocabulary(k) if canonical else vocabulary(k)
+    final_model, fold_models = _fit(model, X, labels, parts, folds, strengths, seed)
+    final = Bundle("audited", model, final_model, tuple(fold_models), k, window_length, min(MIN_LENGTH, window_length),
+                   True, canonical, 0.5, None, protocol, split_table(windows, parts)[list(MANIFEST_COLUMNS)], synthetic,
+                   mean_gc(X, labels, parts.train, words), [], [], dict(provenance))  # fmt: skip
     judges = np.full(len(windows), -1)
     judges[parts.test] = 0
     for number, fold in enumerate(folds, start=1):
         judges[fold.test] = number
-    models = [final, *(final._replace(model=fold_model) for fold_model in fold_models)]
-    cut = _score_cut(windows, genome, models, judges, lengths, k)
+    judging = [final, *(final._replace(model=fold_model) for fold_model in fold_models)]
+    cut = _score_cut(windows, genome, judging, judges, lengths, k)
     fitted = fit_calibration(
         {length: values[parts.train] for length, values in cut.items()}, labels[parts.train],
         groups=clusters[parts.train], rng=seed,
     )  # fmt: skip
-    test = parts.test
     metrics = []
     for (length, values), lowest, highest in zip(cut.items(), fitted.lowest, fitted.highest, strict=True):
         # Beyond the range there is no probability: the nearest one that there is stands in for the measures.
-        within = np.clip(values[test], lowest, highest)
-        probability = calibrate(fitted, within, np.full(len(test), length)).probability
-        found = evaluate(labels[test], probability, groups=clusters[test], rng=seed)
+        within = np.clip(values[parts.test], lowest, highest)
+        probability = calibrate(fitted, within, np.full(len(within), length)).probability
+        found = evaluate(labels[parts.test], probability, groups=clusters[parts.test], rng=seed)
         metrics += _metrics(f"held-out chromosomes, first {length:,} nt", found)
     return final._replace(calibration=fitted, metrics=metrics)
+
+
+def _deal(windows: pd.DataFrame, parts: Split) -> list[Split]:
+    """Deal the training rows into folds by chromosome, or by cluster where there is but one chromosome."""
+    groups = home_chromosome(windows["chrom"]).to_numpy()[parts.train]
+    if len(np.unique(groups)) < 2:  # too small a genome to keep chromosomes apart
+        groups = windows["cluster"].to_numpy()[parts.train]
+    n_groups = len(np.unique(groups))
+    if n_groups < 2:
+        raise InputError("split: found all training windows in one cluster, expected two or more to calibrate on")
+    folds = [Split(parts.train[kept], parts.train[left_out])
+             for kept, left_out in GroupKFold(min(_N_FOLDS, n_groups)).split(parts.train, groups=groups)]  # fmt: skip
+    labels = windows["label"].to_numpy()
+    check_classes(labels, [Split(fold.train, parts.test) for fold in folds], source="calibration")
+    return folds
+
+
+def _count(windows: pd.DataFrame, genome: Genome, k: int, canonical: bool) -> np.ndarray:
+    """Words of windows, in the smallest type that holds their numbers."""
+    longest = int((windows["end"] - windows["start"]).max())
+    n_words = len(canonical_vocabulary(k)) if canonical else 4**k
+    X = np.empty((len(windows), n_words), dtype=np.min_scalar_type(longest))
+    for rows, texts in _batches(windows, genome):
+        counts = count_kmers(texts, k)
+        X[rows] = merge_strands(counts, k) if canonical else counts
+    return X
+
+
+def _fit(
+    name: str, X: np.ndarray, y: np.ndarray, parts: Split, folds: Sequence[Split], strengths: Sequence[float], seed: int
+) -> tuple[Any, list[Any]]:
+    """A model of all training rows, and one a fold, of the other folds."""
+    if name == "boosted_trees":
+        models = [
+            fit_boosted_trees(X, y, rows=rows, seed=seed) for rows in (parts.train, *(fold.train for fold in folds))
+        ]
+        return models[0], models[1:]
+    C, fold_models = _choose_penalty(X, y, folds, strengths, seed)
+    return fit_linear("logistic_regression", X, y, rows=parts.train, C=C, seed=seed), fold_models
 
 
 def _choose_penalty(
@@ -186,30 +216,26 @@ def wrap_published(
     window_length = int((windows["end"] - windows["start"]).max())
     manifest = split_table(windows, parts)[list(MANIFEST_COLUMNS)]
     metrics = _metrics(f"windows held out by the split {protocol!r}", evaluation)
-    gc = mean_gc(counts, windows["label"].to_numpy(), parts.train, k)
+    gc = mean_gc(counts, windows["label"].to_numpy(), parts.train, vocabulary(k))
     return Bundle("as_published", "forest", forest, (), k, window_length, int(WHOLE * window_length), False, False, 0.5,
                   None, protocol, manifest, synthetic, gc, metrics, [], dict(provenance))  # fmt: skip
 
 
-def _merge_rows(counts: np.ndarray, k: int) -> np.ndarray:
-    """Counts of both strands together, read a block at a time: they may be a memory map."""
-    return np.concatenate([merge_strands(counts[i : i + _BATCH], k) for i in range(0, len(counts), _BATCH)])
-
-
-def mean_gc(counts: np.ndarray, labels: np.ndarray, rows: np.ndarray, k: int) -> tuple[float, float]:
+def mean_gc(counts: np.ndarray, labels: np.ndarray, rows: np.ndarray, words: Sequence[str]) -> tuple[float, float]:
     """Mean share of G and C in introgressed and in depleted windows, by their words; NaN of a class without windows.
 
     Parameters
     ----------
-    counts : ndarray of int, shape (n, 4**k)
+    counts : ndarray of int, shape (n, n_words)
         May be a memory map.
     labels : ndarray, shape (n,)
         1 introgressed, 0 depleted.
     rows : ndarray of int
         Windows to take.
-    k : int
+    words : sequence of str
+        What the columns count.
     """
-    share = gc_of_kmers(vocabulary(k))
+    share = gc_of_kmers(words)
     means = []
     for label in (1, 0):
         chosen = np.sort(rows[labels[rows] == label])

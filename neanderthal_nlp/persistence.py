@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import skops.io
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import MultinomialNB
 from sklearn.pipeline import Pipeline
@@ -23,8 +23,15 @@ from skops.io.exceptions import UntrustedTypesFoundException
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.files import replacing
 
-ESTIMATORS = (RandomForestClassifier, StandardScaler, LogisticRegression, LinearSVC, MultinomialNB)
-TRUSTED = ("sklearn.tree._tree.Tree",)
+ESTIMATORS = (
+    RandomForestClassifier,
+    HistGradientBoostingClassifier,
+    StandardScaler,
+    LogisticRegression,
+    LinearSVC,
+    MultinomialNB,
+)
+TRUSTED = ("sklearn.tree._tree.Tree", "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor")
 """What the estimators need beyond the types of NumPy, SciPy and scikit-learn that skops trusts of itself."""
 
 

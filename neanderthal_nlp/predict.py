@@ -26,6 +26,8 @@ from neanderthal_nlp.kmers import LETTERS, count_kmers
 INTROGRESSED, DEPLETED = "introgressed", "depleted"
 TOO_SHORT, TOO_MANY_N, UNLIKE = "too short to say", "too many N to say", "unlike anything seen"
 TRAINED_ON, SAME_CHROMOSOME, HELD_OUT, UNKNOWN = "trained on", "same chromosome", "held out", "unknown"
+TREES = ("forest", "boosted_trees")
+"""Kinds of model whose score is no sum over the letters of a stretch."""
 N_WORDS = 3
 """Words that are named for each side."""
 _AMBIGUOUS = "NRYKMSWBDHV"  # IUPAC codes of several letters; words that hold one are not counted
@@ -297,8 +299,8 @@ def contributions(bundle: Bundle, counts: np.ndarray) -> Contributions:
     """Take scores apart into what each word adds.
 
     Linear models: weight times distance from the mean of the training windows (naive Bayes: log-odds of the word times
-    its count). Forests: Shapley values of the share of votes along the paths of the trees (Lundberg et al., Nature
-    Machine Intelligence 2, 2020).
+    its count). Forests and boosted trees: Shapley values of the share of votes, or of the log-odds, along the paths of
+    the trees (Lundberg et al., Nature Machine Intelligence 2, 2020).
 
     Parameters
     ----------
@@ -312,7 +314,7 @@ def contributions(bundle: Bundle, counts: np.ndarray) -> Contributions:
     """
     X = features(bundle, counts)
     model: Any = bundle.model
-    if bundle.model_name == "forest":
+    if bundle.model_name in TREES:
         return _tree_contributions(model, X)
     if bundle.model_name == "naive_bayes":
         odds = model.feature_log_prob_[1] - model.feature_log_prob_[0]
@@ -323,12 +325,15 @@ def contributions(bundle: Bundle, counts: np.ndarray) -> Contributions:
     return Contributions(np.full(len(X), classifier.intercept_[0]), values)
 
 
-def _tree_contributions(forest: Any, X: np.ndarray) -> Contributions:
+def _tree_contributions(trees: Any, X: np.ndarray) -> Contributions:
     import shap
 
-    explainer = shap.TreeExplainer(forest, feature_perturbation="tree_path_dependent")
+    explainer = shap.TreeExplainer(trees, feature_perturbation="tree_path_dependent")
     values = explainer.shap_values(np.asarray(X, dtype=np.float64), check_additivity=False)
-    return Contributions(np.full(len(X), explainer.expected_value[1]), values[..., 1])
+    base = np.ravel(explainer.expected_value)[-1]
+    return Contributions(
+        np.full(len(X), base), values[..., 1] if values.ndim == 3 else values
+    )  # a forest's: a class each
 
 
 def largest_words(

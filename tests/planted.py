@@ -50,11 +50,11 @@ def plant(folder: Path, *, n_chroms: int = 6, n_windows: int = 60) -> Planted:
         return Planted(path, windows, count_kmers(fetch_windows(windows, genome), K))
 
 
-def bundle_audited(planted: Planted, *, cache: Path) -> Bundle:
+def bundle_audited(planted: Planted, *, cache: Path, model: str = "logistic_regression") -> Bundle:
     """The audited bundle, with two chromosomes held out."""
     parts = split(planted.windows, protocol="chromosome", seed=1)
     with open_genome(planted.genome, cache=cache) as genome:
-        return bundling.fit_audited(planted.windows, planted.counts, genome, parts, k=K, protocol="chromosome",
+        return bundling.fit_audited(planted.windows, genome, parts, model=model, k=K, protocol="chromosome",
                                     synthetic=True, provenance={"parameters": {"seed": 1}}, seed=1)  # fmt: skip
 
 

@@ -6,14 +6,14 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-from planted import LENGTH, K
+from planted import LENGTH, K, bundle_audited
 from sklearn.svm import SVC
 
 from neanderthal_nlp import bundling
 from neanderthal_nlp.bundle import Bundle, read_bundle, rescale, score_counts, score_margins, write_bundle
 from neanderthal_nlp.files import read_json, sha256
 from neanderthal_nlp.genome import open_genome
-from neanderthal_nlp.kmers import count_kmers, merge_strands
+from neanderthal_nlp.kmers import canonical_vocabulary, count_kmers, merge_strands
 from neanderthal_nlp.linear import fit_linear
 from neanderthal_nlp.sequences import fetch_windows
 from neanderthal_nlp.splits import split
@@ -90,15 +90,26 @@ def test_mean_gc_is_that_of_the_windows(bundle, planted, tmp_path):
     assert bundle.gc == pytest.approx(expected, abs=1e-3)  # words at the ends count less
 
 
+def test_boosted_trees_can_be_taken_along(planted, tmp_path):
+    made = bundle_audited(planted, cache=tmp_path, model="boosted_trees")
+    values = {(row["windows"], row["metric"]): row["value"] for row in made.metrics}
+    assert values[f"held-out chromosomes, first {LENGTH:,} nt", "auroc"] > 0.9
+    write_bundle(made, tmp_path / "made")
+    again = read_bundle(tmp_path / "made")
+    np.testing.assert_array_equal(score_counts(again, planted.counts), score_counts(made, planted.counts))
+    assert (score_margins(again, planted.counts) > 0).all()
+    assert again.words() == canonical_vocabulary(K)
+
+
 def test_nothing_planted_nothing_found(planted, tmp_path):
-    path, windows, counts = planted
+    path, windows, _ = planted
     shuffled = windows.assign(label=np.random.default_rng(3).permutation(windows["label"]))
     with open_genome(path, cache=tmp_path) as genome:
-        found = bundling.fit_audited(shuffled, counts, genome, split(shuffled, protocol="chromosome", seed=1), k=K,
+        found = bundling.fit_audited(shuffled, genome, split(shuffled, protocol="chromosome", seed=1), k=K,
                                      protocol="chromosome", synthetic=True, provenance={}, seed=1)  # fmt: skip
     auroc = [row for row in found.metrics if row["metric"] == "auroc"]
     assert all(row["low"] < 0.5 < row["high"] for row in auroc)
-    calibrated = found.calibration.slopes[:, 0] * np.std(score_counts(found, counts))
+    calibrated = found.calibration.slopes[:, 0] * np.std(score_counts(found, planted.counts))
     assert (np.abs(calibrated) < 0.6).all()  # the curve is flat: no score is believed
 
 

@@ -9,7 +9,7 @@ import pytest
 from Bio.Seq import Seq
 from hypothesis import given
 from hypothesis import strategies as st
-from planted import K, draw_letters
+from planted import K, bundle_audited, draw_letters
 
 from neanderthal_nlp.bundle import score_counts
 from neanderthal_nlp.genome import open_genome
@@ -35,11 +35,13 @@ def table(stretches, bundle, **options):
     return pd.concat(predict(stretches, bundle, **options), ignore_index=True)
 
 
-@pytest.mark.parametrize("name", ["logistic_regression", "linear_svm", "naive_bayes", "forest"])
-def test_words_add_up_to_the_score(name, audited, as_published, planted):
+@pytest.mark.parametrize("name", ["logistic_regression", "linear_svm", "naive_bayes", "forest", "boosted_trees"])
+def test_words_add_up_to_the_score(name, audited, as_published, planted, tmp_path):
     _, windows, counts = planted
     if name == "forest":
         bundle, counts = as_published, counts[:20]
+    elif name == "boosted_trees":
+        bundle = bundle_audited(planted, cache=tmp_path, model=name)
     else:
         model = fit_linear(name, counts, windows["label"].to_numpy(), seed=1)
         bundle = audited._replace(model=model, model_name=name, canonical=False)

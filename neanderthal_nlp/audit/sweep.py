@@ -13,15 +13,15 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
 from neanderthal_nlp.audit.out_of_fold import fit_platt
+from neanderthal_nlp.boosting import N_ITERATIONS, fit_boosted_trees
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.evaluation import evaluate
 from neanderthal_nlp.genome import Genome
-from neanderthal_nlp.kmers import count_kmers, merge_strands
+from neanderthal_nlp.kmers import canonical_vocabulary, count_kmers, merge_strands
 from neanderthal_nlp.linear import fit_linear, scores
 from neanderthal_nlp.sequences import fetch_along_genome
 from neanderthal_nlp.splits import Split, check_classes, folds, groups
@@ -33,8 +33,6 @@ KS = tuple(range(1, 9))
 MAX_FEATURES = 2048
 """Words that a model learns from at most."""
 N_FOLDS = 5
-N_ITERATIONS = 100
-"""Boosted trees."""
 MAX_K = 10
 COLUMNS = ("model", "canonical", "k", "n_features", "n_train", "cv_auroc", "cv_se", "auroc", "low", "high", "brier",
            "chosen")  # fmt: skip
@@ -201,6 +199,26 @@ def choose_model(table: pd.DataFrame) -> tuple[pd.DataFrame, Choice]:
     return table.assign(chosen=table.index == number), Choice(str(model), bool(canonical), int(k))
 
 
+def choose_whole(table: pd.DataFrame) -> Choice:
+    """Choose as `choose_model` does, among the models that learn from all words of their length.
+
+    They need no list of words, which makes them simple to take along; see `bundling.fit_audited`.
+
+    Raises
+    ------
+    InputError
+        There is none.
+    """
+    n_words = [
+        len(canonical_vocabulary(k)) if canonical else 4**k
+        for k, canonical in zip(table["k"], table["canonical"], strict=True)
+    ]
+    whole = table[table["n_features"].to_numpy() == n_words]
+    if whole.empty:
+        raise InputError("sweep: found no model that learns from all words of its length, expected at least one")
+    return choose_model(whole)[1]
+
+
 def _deal(windows: pd.DataFrame, parts: Split, n_folds: int, seed: int) -> np.ndarray:
     """Number of the model that scores each window without having seen it: its fold, or the last; -1 for none."""
     train = windows.iloc[parts.train].reset_index(drop=True)
@@ -320,10 +338,7 @@ def _score(
         linear = fit_linear("logistic_regression", X, labels, rows=train, C=_PRIOR_VARIANCE / X.shape[1], seed=seed)
         found["logistic_regression"][own] = scores(linear, X[own])
         # No early stopping: the windows that it would hold out overlap those that it learns from.
-        trees = HistGradientBoostingClassifier(
-            max_iter=n_iterations, max_leaf_nodes=8, max_bins=63, max_features=0.1, early_stopping=False,
-            random_state=seed,
-        ).fit(X[train], labels[train])  # fmt: skip
+        trees = fit_boosted_trees(X, labels, rows=train, n_iterations=n_iterations, seed=seed)
         found["boosted_trees"][own] = trees.predict_proba(X[own])[:, 1]
     return found
 

@@ -27,6 +27,9 @@ app = typer.Typer()
 _GENES = {"chrom": str, "start": int, "end": int, "Gene_Symbol": str, "Prob_1": float}
 
 
+_SWEEP = {"model": str, "canonical": bool, "k": int, "n_features": int, "cv_auroc": float, "cv_se": float}
+
+
 class Model(StrEnum):
     """Models that a run puts into bundles."""
 
@@ -70,20 +73,26 @@ def bundle(
     genome: GenomeFile,
     directory: Directory,
     model: Annotated[list[Model] | None, typer.Option(help="Make this bundle only (default: both).")] = None,
-    k: Annotated[int, typer.Option(min=1, max=10, help="Word length.")] = parameters.K,
+    k: Annotated[int, typer.Option(min=1, max=10, help="Word length of the run.")] = parameters.K,
+    sweep: Annotated[
+        Path | None, typer.Option(help="Table of `audit sweep`: the audited model is the one chosen there (default: "
+                                  "logistic regression on canonical words of --k).")
+    ] = None,
     seed: Seed = 1,
     cache: Cache = None,
-) -> None:
+) -> None:  # fmt: skip
     """Put models of the run into bundles, with all that is needed to use them and to know what they are worth."""
     from neanderthal_nlp.bundle import write_bundle
 
-    make = {Model.audited: _make_audited, Model.as_published: _wrap_published}
     for name in model or Model:
         stage = Stage("bundle", directory)
         n_words = load_counts(stage.results)[1].shape[1]
         if n_words != 4**k:
             raise InputError(f"--k: found {k}, but {stage.results / 'kmers.npy'} counts {n_words:,} words")
-        made = make[name](stage, genome, k, seed, cache)
+        if name is Model.audited:
+            made = _make_audited(stage, genome, k, seed, sweep, cache)
+        else:
+            made = _wrap_published(stage, k, seed)
         made = made._replace(other_splits=_other_splits(stage, made.model_name))
         write_bundle(made, bundle_folder(directory, name))
         for row in made.metrics:
@@ -92,24 +101,30 @@ def bundle(
                           f"{row['windows']}")  # fmt: skip
 
 
-def _make_audited(stage: Stage, genome: Path, k: int, seed: int, cache: Path | None) -> Bundle:
-    from neanderthal_nlp import bundling, splits
+def _make_audited(stage: Stage, genome: Path, k: int, seed: int, sweep: Path | None, cache: Path | None) -> Bundle:
+    from neanderthal_nlp import bundling, sequences, splits
+    from neanderthal_nlp.audit import sweep as sweeps
     from neanderthal_nlp.genome import open_genome
 
-    windows, counts, _ = load_counts(stage.results)
-    stage.say(
-        f"fitting and calibrating on {len(windows):,} windows: a model for all training chromosomes and one a fold"
-    )
-    inputs = {"windows": stage.results / "windows.tsv", "counts": stage.results / "kmers.npy", "genome": genome}
+    inputs = {"windows": stage.results / "windows.tsv", "genome": genome}
+    windows = sequences.read_windows(inputs["windows"])
+    choice = sweeps.Choice("logistic_regression", True, k)
+    if sweep is not None:
+        inputs["sweep"] = sweep
+        choice = sweeps.choose_whole(read_table(sweep, _SWEEP))
+    words = f"{'canonical' if choice.canonical else 'plain'} words of {choice.k}"
+    stage.say(f"{choice.model.replace('_', ' ')} on {words}: fitting and calibrating on {len(windows):,} windows")
     parts = splits.split(windows, protocol="chromosome")
     with open_genome(genome, cache=cache) as letters:
-        made = bundling.fit_audited(windows, counts, letters, parts, k=k, protocol="chromosome",
+        made = bundling.fit_audited(windows, letters, parts, **choice._asdict(), protocol="chromosome",
                                     synthetic=_is_synthetic(stage), provenance={}, seed=seed)  # fmt: skip
-    settings = {"seed": seed, "k": k, "C": made.model[-1].C}
+    settings = {"seed": seed, **choice._asdict()}
+    if choice.model == "logistic_regression":
+        settings["C"] = made.model[-1].C
     return made._replace(provenance=stage.provenance(inputs, settings))  # after all that took time
 
 
-def _wrap_published(stage: Stage, genome: Path, k: int, seed: int, cache: Path | None) -> Bundle:
+def _wrap_published(stage: Stage, k: int, seed: int) -> Bundle:
     from neanderthal_nlp import bundling, persistence, sequences, splits
     from neanderthal_nlp.evaluation import evaluate_scores
 
