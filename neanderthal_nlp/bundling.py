@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold
 
 from neanderthal_nlp.boosting import fit_boosted_trees
@@ -20,13 +19,12 @@ from neanderthal_nlp.evaluation import Evaluation, evaluate
 from neanderthal_nlp.genome import Genome
 from neanderthal_nlp.intervals import home_chromosome
 from neanderthal_nlp.kmers import canonical_vocabulary, count_kmers, merge_strands, vocabulary
-from neanderthal_nlp.linear import fit_linear, scores
+from neanderthal_nlp.linear import fit_linear, prior_strength
 from neanderthal_nlp.sequences import fetch_along_genome
 from neanderthal_nlp.splits import MANIFEST_COLUMNS, Split, check_classes, split_table
 
 LENGTHS = (1_000, 2_000, 5_000, 10_000)
 """Lengths at which probabilities are calibrated and measured, nt."""
-STRENGTHS = (1.0, 0.1, 0.01, 1e-3, 1e-4)
 METRICS = ("accuracy", "auroc", "brier")
 _N_FOLDS = 5
 _BATCH = 1024
@@ -42,7 +40,6 @@ def fit_audited(
     canonical: bool = True,
     protocol: str,
     lengths: Sequence[int] = LENGTHS,
-    strengths: Sequence[float] = STRENGTHS,
     synthetic: bool,
     provenance: Mapping[str, Any],
     seed: int,
@@ -63,6 +60,7 @@ def fit_audited(
     parts : Split
         By whole chromosomes.
     model : {"logistic_regression", "boosted_trees"}
+        The former with the penalty of `linear.prior_strength`.
     k : int
         Word length; see `audit.sweep` for how to choose model, `k` and `canonical`.
     canonical : bool
@@ -71,10 +69,6 @@ def fit_audited(
         Name of the split.
     lengths : sequence of int
         Those of the longest window and below are taken.
-    strengths : sequence of float
-        Of a logistic regression, inverse strengths of the ridge penalty to choose from: the strongest penalty whose
-        AUROC on the folds is within a standard error of the best. Words are many and windows alike; scikit-learn's
-        default fits their noise.
     synthetic : bool
         Whether the genome is made up.
     provenance : mapping
@@ -99,7 +93,7 @@ def fit_audited(
     folds = _deal(windows, parts)
     X = _count(windows, genome, k, canonical)
     words = canonical_vocabulary(k) if canonical else vocabulary(k)
-    final_model, fold_models = _fit(model, X, labels, parts, folds, strengths, seed)
+    final_model, fold_models = _fit(model, X, labels, parts, folds, seed)
     final = Bundle("audited", model, final_model, tuple(fold_models), k, window_length, min(MIN_LENGTH, window_length),
                    True, canonical, 0.5, None, protocol, split_table(windows, parts)[list(MANIFEST_COLUMNS)], synthetic,
                    mean_gc(X, labels, parts.train, words), [], [], dict(provenance))  # fmt: skip
@@ -150,39 +144,18 @@ def _count(windows: pd.DataFrame, genome: Genome, k: int, canonical: bool) -> np
 
 
 def _fit(
-    name: str, X: np.ndarray, y: np.ndarray, parts: Split, folds: Sequence[Split], strengths: Sequence[float], seed: int
+    name: str, X: np.ndarray, y: np.ndarray, parts: Split, folds: Sequence[Split], seed: int
 ) -> tuple[Any, list[Any]]:
     """A model of all training rows, and one a fold, of the other folds."""
-    if name == "boosted_trees":
-        models = [
-            fit_boosted_trees(X, y, rows=rows, seed=seed) for rows in (parts.train, *(fold.train for fold in folds))
-        ]
-        return models[0], models[1:]
-    C, fold_models = _choose_penalty(X, y, folds, strengths, seed)
-    return fit_linear("logistic_regression", X, y, rows=parts.train, C=C, seed=seed), fold_models
 
-
-def _choose_penalty(
-    X: np.ndarray, y: np.ndarray, folds: Sequence[Split], strengths: Sequence[float], seed: int
-) -> tuple[float, list[Any]]:
-    """The strongest ridge penalty whose AUROC is within a standard error of the best, and the folds' models with it."""
-    tried, n_train = [], len(np.unique(np.concatenate([fold.test for fold in folds])))
-    for C in sorted(strengths):
+    def fit(rows: np.ndarray) -> Any:
+        if name == "boosted_trees":
+            return fit_boosted_trees(X, y, rows=rows, seed=seed)
         # The penalty weighs against a sum over windows: with fewer of them it is less, or scores would be smaller.
-        models = [
-            fit_linear("logistic_regression", X, y, rows=fold.train, C=C * n_train / len(fold.train), seed=seed)
-            for fold in folds
-        ]
-        areas = [roc_auc_score(y[fold.test], scores(model, X[fold.test]))
-                 for fold, model in zip(folds, models, strict=True) if len(np.unique(y[fold.test])) == 2]  # fmt: skip
-        tried.append((C, models, np.array(areas)))
-    if not len(tried[0][2]):  # folds of one class each: nothing to choose by
-        return tried[-1][:2]
-    means = [areas.mean() for _, _, areas in tried]
-    best = tried[int(np.argmax(means))][2]
-    least = best.mean() - best.std(ddof=min(1, len(best) - 1)) / np.sqrt(len(best))
-    chosen = next(number for number, mean in enumerate(means) if mean >= least)
-    return tried[chosen][:2]
+        C = prior_strength(X.shape[1]) * len(parts.train) / len(rows)
+        return fit_linear(name, X, y, rows=rows, C=C, seed=seed)
+
+    return fit(parts.train), [fit(fold.train) for fold in folds]
 
 
 def wrap_published(

@@ -30,6 +30,7 @@ PART = re.compile(r".+\.[0-9a-f]{32}\.part")
 """Names that `replacing` gives to what is not complete."""
 REPORTED_PACKAGES = (
     "numpy", "pandas", "scipy", "scikit-learn", "tensorflow", "keras", "gensim", "umap-learn", "pysam", "bioframe",
+    "hmmlearn",
 )  # fmt: skip
 
 

@@ -34,6 +34,8 @@ THRESHOLD = 0.5
 """Posterior above which a window is part of a segment, and share of its nucleotides from which it is introgressed."""
 WIDTHS = (1, 3, 5, 7, 9, 15, 21)
 """Widths that a moving average may have, windows."""
+COLUMNS = ["method", "metric", "value", "low", "high"]
+"""Of the evaluation."""
 _MIN_VARIANCE = 1e-6  # scores that are all alike would have a density without bound
 _METRICS = {
     "score": ("auroc", "auprc"), "moving_average": ("auroc", "auprc"), "alone": ("brier",),
@@ -344,7 +346,7 @@ def evaluate_smoothing(
         hit = covered * chosen.to_numpy()
         rows.append((method, "precision_nt", *_ratio(hit, sizes * chosen.to_numpy(), draw)))
         rows.append((method, "recall_nt", *_ratio(hit, covered, draw)))
-    return pd.DataFrame(rows, columns=["method", "metric", "value", "low", "high"])
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def _draw_blocks(blocks: np.ndarray, n_bootstrap: int, rng: int) -> Callable[[np.ndarray], np.ndarray]:

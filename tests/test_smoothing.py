@@ -377,6 +377,15 @@ def test_command_writes_what_it_says(scanned, tmp_path):
         assert contents[0] != contents[1]  # rounds of Baum-Welch do something
 
 
+def test_what_cannot_be_smoothed_may_be_left_out(scanned, tmp_path):
+    result = call_smooth(scanned, tmp_path, bundle="as_published", words=["--optional"])
+    assert result.exit_code == 0, result.output
+    assert "not done: found 0 chromosomes held out" in result.output
+    assert (tmp_path / "smoothing.tsv").read_text() == "method\tmetric\tvalue\tlow\thigh\n"
+    assert (tmp_path / "segments.bed").stat().st_size <= 1
+    assert json.loads((tmp_path / "smoothing.json").read_text())["held_out"] == []
+
+
 def test_command_refuses_what_it_cannot_smooth(scanned, tmp_path):
     def message(**options):
         result = call_smooth(scanned, tmp_path / "out", **options)
@@ -384,7 +393,7 @@ def test_command_refuses_what_it_cannot_smooth(scanned, tmp_path):
         assert not (tmp_path / "out").exists()
         return str(result.exception)
 
-    assert "no chromosome that is held out" in message(bundle="as_published")
+    assert "found 0 held-out chromosomes" in message(bundle="as_published")
     table = read_table(scanned / "scan" / "scan.tsv")
     for name, frame in {"other": table.assign(seen="trained on"), "no_score": table.drop(columns="score"),
                         "back": table.iloc[::-1]}.items():  # fmt: skip

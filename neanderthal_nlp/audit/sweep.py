@@ -22,7 +22,7 @@ from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.evaluation import evaluate
 from neanderthal_nlp.genome import Genome
 from neanderthal_nlp.kmers import canonical_vocabulary, count_kmers, merge_strands
-from neanderthal_nlp.linear import fit_linear, scores
+from neanderthal_nlp.linear import fit_linear, prior_strength, scores
 from neanderthal_nlp.sequences import fetch_along_genome
 from neanderthal_nlp.splits import Split, check_classes, folds, groups
 
@@ -38,9 +38,6 @@ COLUMNS = ("model", "canonical", "k", "n_features", "n_train", "cv_auroc", "cv_s
            "chosen")  # fmt: skip
 _UNUSED = -1
 _BATCH = 64
-# A ridge penalty of C = 10 / n on n standardised columns lets the log-odds of a window have the same variance a priori
-# (10) whatever n is: one rule from 2 words to thousands, where any one C would be too weak here or too strong there.
-_PRIOR_VARIANCE = 10.0
 
 
 class Choice(NamedTuple):
@@ -335,7 +332,7 @@ def _score(
         X = design.frequencies(number)
         train = np.flatnonzero((model_of >= 0) & (model_of < last) & (model_of != number))
         own = np.flatnonzero(model_of == number)
-        linear = fit_linear("logistic_regression", X, labels, rows=train, C=_PRIOR_VARIANCE / X.shape[1], seed=seed)
+        linear = fit_linear("logistic_regression", X, labels, rows=train, C=prior_strength(X.shape[1]), seed=seed)
         found["logistic_regression"][own] = scores(linear, X[own])
         # No early stopping: the windows that it would hold out overlap those that it learns from.
         trees = fit_boosted_trees(X, labels, rows=train, n_iterations=n_iterations, seed=seed)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import typer
 
-from neanderthal_nlp.cli import article, audit, deviations, fetch, haplotypes, ladder, page, predict
+from neanderthal_nlp.cli import article, audit, deviations, fetch, haplotypes, ladder, page, predict, smooth, sweep
 from neanderthal_nlp.cli.stage import say
 from neanderthal_nlp.errors import InputError
 
@@ -35,8 +35,10 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.add_typer(fetch.app)
 app.add_typer(article.app)
 app.add_typer(predict.app)
+app.add_typer(smooth.app)
 app.add_typer(page.app)
 audit.app.add_typer(ladder.app)
+audit.app.add_typer(sweep.app)
 audit.app.add_typer(deviations.app)
 app.add_typer(audit.app, name="audit", help="What the numbers mean.")
 app.command()(audit.null_genome)

@@ -47,6 +47,7 @@ from neanderthal_nlp.figures.style import (
     TWO_COLUMNS,
     styled,
 )
+from neanderthal_nlp.figures.sweep import plot_sweep
 from neanderthal_nlp.files import read_json, read_table, replacing
 from neanderthal_nlp.intervals import read_bed
 
@@ -76,6 +77,7 @@ __all__ = [
     "plot_matching",
     "plot_null_genome",
     "plot_region_lengths",
+    "plot_sweep",
     "plot_top_kmers",
     "plot_training_curve",
 ]
@@ -124,12 +126,15 @@ AUDIT: Mapping[str, Recipe] = {
         {"balance": "audit/matched/balance.tsv", "summary": "audit/matched/match.json"}, plot_matching
     ),
     "18_gene_doses": Recipe({"doses": "audit/gene_doses.tsv"}, plot_gene_doses),
+    "19_sweep": Recipe({"sweep": "audit/sweep.tsv", "null": "audit/null/sweep.tsv"}, plot_sweep),
 }
 """The audit's figures by file name."""
 FIGURES: Mapping[str, Recipe] = {**ARTICLE, **AUDIT}
 """All figures of a run."""
 
 _LADDER = {"rung": str, "model": str, "metric": str, "value": float, "low": float, "high": float}
+_SWEEP = {"model": str, "canonical": bool, "k": int, "n_features": int, "n_train": int, "auroc": float, "low": float,
+          "high": float, "chosen": bool}  # fmt: skip
 _RESULTS = {
     "introgressed.bed": _Result("regions", {}),
     "regions.json": _Result(
@@ -165,6 +170,8 @@ _RESULTS = {
     ),
     "audit/ladder.tsv": _Result("audit ladder", _LADDER),
     "audit/null.tsv": _Result("audit ladder", _LADDER),
+    "audit/sweep.tsv": _Result("audit sweep", _SWEEP),
+    "audit/null/sweep.tsv": _Result("audit sweep", _SWEEP),
     "audit/leak.json": _Result("audit ladder", {"protocols": dict}),
     "audit/gene_flags.tsv": _Result(
         "audit genes",
