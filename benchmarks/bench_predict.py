@@ -7,6 +7,7 @@ import pytest
 
 from neanderthal_nlp.bundle import Bundle
 from neanderthal_nlp.calibration import Calibration
+from neanderthal_nlp.kmers import merge_strands
 from neanderthal_nlp.linear import fit_linear
 from neanderthal_nlp.predict import cut_records, predict, read_records
 
@@ -23,8 +24,9 @@ def bundle(windows):
         np.array([1e3, 2e3, 5e3, 1e4]), np.full(4, -1e9), np.full(4, 1e9), *rng.normal(0, 0.1, (2, 4, 201))
     )
     seen = windows[["chrom", "start", "end", "label"]].assign(side="train")
-    return Bundle("made up", "logistic_regression", fit_linear("logistic_regression", X, y, seed=1), K, LENGTH, 1_000,
-                  True, 0.5, calibration, "chromosome", seen, True, (0.4, 0.4), [], [], {})  # fmt: skip
+    models = [fit_linear("logistic_regression", merge_strands(X, K), y, seed=1) for _ in range(6)]
+    return Bundle("made up", "logistic_regression", models[0], tuple(models[1:]), K, LENGTH, 1_000, True, True, 0.5,
+                  calibration, "chromosome", seen, True, (0.4, 0.4), [], [], {})  # fmt: skip
 
 
 def test_fasta(race, bundle, part):
