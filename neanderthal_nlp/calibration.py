@@ -68,7 +68,10 @@ class Calibration(NamedTuple):
 
 
 class Probabilities(NamedTuple):
-    """Calibrated probabilities with 95 % intervals, float64 arrays of shape (n,); NaN for scores never seen."""
+    """Calibrated probabilities with 95 % intervals, float64 arrays of shape (n,).
+
+    NaN for scores never seen, and where the margins reach over half of the range of scores.
+    """
 
     probability: np.ndarray
     low: np.ndarray
@@ -194,5 +197,6 @@ def calibrate(
         probability[rows] = expit(middle)
         low[rows] = expit(middle - np.hypot(np.maximum(middle - least, 0), model))
         high[rows] = expit(middle + np.hypot(np.maximum(most - middle, 0), model))
-    seen = np.abs(scores - within) <= MARGIN * (highest - lowest)
+    # Where models of other chromosomes differ by as much as all windows do, none of them knows anything.
+    seen = (np.abs(scores - within) <= MARGIN * (highest - lowest)) & (margins <= (highest - lowest) / 2)
     return Probabilities(*(np.where(seen, part, np.nan) for part in (probability, low, high)))

@@ -240,6 +240,47 @@ def read_regions(path: str | Path, chromsizes: Mapping[str, int]) -> pd.DataFram
     return regions.drop_duplicates(ignore_index=True)
 
 
+def read_places(text: str, chromsizes: Mapping[str, int], *, source: str) -> pd.DataFrame:
+    """Read where a genome is to be read: a place, a chromosome, or a BED file of regions.
+
+    Parameters
+    ----------
+    text : str
+        A place such as chr1:10,001-20,000 (1-based, the end included), the name of a chromosome, or the path of a BED
+        file.
+    chromsizes : mapping of str to int
+        Sizes of the genome's chromosomes, nt.
+    source : str
+        What the text was given as, for errors.
+
+    Returns
+    -------
+    DataFrame
+        `chrom, start, end`, chromosomes named as the genome names them; 0-based half-open.
+
+    Raises
+    ------
+    InputError
+        It is none of these, or lies outside the genome.
+    """
+    if Path(text).exists():
+        return read_regions(text, chromsizes)
+    place = PLACE.fullmatch(text)
+    if place is not None:
+        first, last = (int(place[group].replace(",", "")) for group in ("start", "end"))
+        if not 1 <= first <= last:
+            raise InputError(f"{source}: found {text}, expected a start of at least 1 and an end not before it")
+        frame = match_naming(pd.DataFrame({"chrom": [place["chrom"]], "start": [first - 1], "end": [last]}), chromsizes)
+    else:
+        frame = match_naming(pd.DataFrame({"chrom": [text], "start": [0]}), chromsizes)
+        if frame["chrom"].iloc[0] not in chromsizes:
+            raise InputError(f"{source}: found {text}, expected a BED file, a chromosome, or a place such as "
+                             "chr1:10001-20000")  # fmt: skip
+        frame["end"] = chromsizes[frame["chrom"].iloc[0]]
+    check_regions(frame, chromsizes, source=source)
+    return frame
+
+
 def count_overlaps(query: pd.DataFrame, target: pd.DataFrame) -> np.ndarray:
     """Count, per query interval, the target intervals that overlap it.
 

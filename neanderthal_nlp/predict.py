@@ -35,6 +35,15 @@ _KNOWN = (LETTERS + _AMBIGUOUS + (LETTERS + _AMBIGUOUS).lower()).encode()
 _INDELS = 1_000  # nt by which a copy may be longer or shorter than the place that it is named after
 _LAST = 2**31 - 1  # of a place: as far as BAM and BED count
 _BATCH = 1024
+_CHIP = "the table of a chip has too few letters"
+_HINTS = {
+    "@": "FASTQ holds reads: assemble or convert them first",
+    "##FILEFORMAT=VCF": "this is a VCF: `neanderthal-nlp haplotypes` writes the letters of both copies",
+    "LOCUS": "this looks like GenBank: save it as FASTA",
+    "# RSID": _CHIP,
+    "# THIS DATA FILE": _CHIP,
+}
+"""What a file is that begins so, in capitals."""
 
 
 class Stretch(NamedTuple):
@@ -78,6 +87,8 @@ class Contributions(NamedTuple):
 def read_records(source: str | Path | IO[bytes]) -> Iterator[tuple[str, str]]:
     """Names and letters of the records of a FASTA file, plain or gzip, or of a stream such as standard input.
 
+    A name ends at the first blank. UCSC's `>hg19_dna range=chr1:87605-97604` is named by its place.
+
     Raises
     ------
     InputError
@@ -89,13 +100,25 @@ def read_records(source: str | Path | IO[bytes]) -> Iterator[tuple[str, str]]:
         if not first:
             raise InputError(f"{name}: empty, expected FASTA")
         if not first.startswith(">"):
-            raise InputError(f"{name}: not FASTA (found {first[:20]!r}, expected a line that starts with '>')")
+            raise InputError(
+                f"{name}: not FASTA (found {first[:20]!r}, expected a line that starts with '>'){_hint(first)}"
+            )
         for number, (title, sequence) in enumerate(SimpleFastaParser(chain([first], lines)), start=1):
             words = title.split()
             if not words or not sequence:
                 what = "name" if not words else "letters"
                 raise InputError(f"{name}: record {number} ({title[:40]}): found no {what}")
-            yield words[0], sequence
+            # UCSC's "Get DNA" writes the assembly first, the place behind it.
+            place = words[1].removeprefix("range=") if len(words) > 1 and words[1].startswith("range=") else words[0]
+            yield place, sequence
+
+
+def _hint(line: str) -> str:
+    """What a file that is no FASTA may be, by its first line."""
+    letters = line.strip().upper()
+    if letters and set(letters) <= set(LETTERS + _AMBIGUOUS):
+        return ": bare letters need a line such as >mine before them"
+    return next((f": {hint}" for start, hint in _HINTS.items() if letters.startswith(start)), "")
 
 
 def cut_records(
@@ -186,6 +209,8 @@ def check_alphabet(sequence: str, *, source: str, first: int = 1) -> None:
     if foreign:
         expected = ("T (this looks like RNA: write its U as T)" if set(foreign) <= set("Uu") else
                     "DNA: A, C, G, T, or IUPAC codes such as N")  # fmt: skip
+        if set(foreign.upper()) & set("EFILPQ") and set(foreign.upper()) <= set("EFILPQ*XZ"):
+            expected += " (this looks like protein)"
         place = first + sequence.index(foreign[0])
         raise InputError(f"{source}: letter {place:,}: found {foreign[0]!r}, expected {expected}")
 

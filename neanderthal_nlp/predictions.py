@@ -34,7 +34,9 @@ class CallCounts(NamedTuple):
         return self.introgressed + self.depleted
 
 
-def write_predictions(batches: Iterable[pd.DataFrame], bundle: Bundle, handle: IO[str], *, form: str) -> CallCounts:
+def write_predictions(
+    batches: Iterable[pd.DataFrame], bundle: Bundle, handle: IO[str], *, form: str, prior: float = 0.5
+) -> CallCounts:
     """Write predictions as they come; memory does not grow with their number.
 
     Parameters
@@ -49,6 +51,8 @@ def write_predictions(batches: Iterable[pd.DataFrame], bundle: Bundle, handle: I
         `json`: an object with what is known of the `model` and a list of `stretches`. `bed`: nine columns without a
         header, by probability from blue to vermilion; stretches without a probability are left out. A stretch whose
         place on the genome is not known stands on its record.
+    prior : float
+        That they were made with; `json` names it.
 
     Returns
     -------
@@ -56,7 +60,7 @@ def write_predictions(batches: Iterable[pd.DataFrame], bundle: Bundle, handle: I
     """
     counts = dict.fromkeys((INTROGRESSED, DEPLETED, TOO_SHORT, TOO_MANY_N, UNLIKE), 0)
     if form == "json":
-        handle.write(f'{{"model": {json.dumps(_about(bundle))},\n"stretches": [')
+        handle.write(f'{{"model": {json.dumps(_about(bundle, prior))},\n"stretches": [')
     separator = "\n"
     for number, frame in enumerate(batches):
         for call, n in frame["call"].value_counts().items():
@@ -78,10 +82,10 @@ def write_predictions(batches: Iterable[pd.DataFrame], bundle: Bundle, handle: I
     return CallCounts(sum(counts.values()), *counts.values())
 
 
-def _about(bundle: Bundle) -> dict[str, Any]:
+def _about(bundle: Bundle, prior: float) -> dict[str, Any]:
     return {"name": bundle.name, "model": bundle.model_name, "protocol": bundle.protocol, "k": bundle.k,
             "window_length": bundle.window_length, "threshold": bundle.threshold,
-            "calibrated": bundle.calibration is not None, "synthetic": bundle.synthetic}  # fmt: skip
+            "calibrated": bundle.calibration is not None, "synthetic": bundle.synthetic, "prior": prior}  # fmt: skip
 
 
 def _join(words: list[tuple[str, float]]) -> str:

@@ -59,6 +59,7 @@ def test_margins_widen_the_interval_and_no_more(fitted):
     np.testing.assert_array_equal(plain.probability, wider.probability)
     assert (wider.low < plain.low).all()
     assert (wider.high > plain.high).all()
+    assert np.isnan(calibrate(fitted, points, lengths, margins=100.0).probability).all()  # none of the models knows
     alone = fitted._replace(slopes=fitted.slopes[:, :1], intercepts=fitted.intercepts[:, :1])
     found = calibrate(alone, points, lengths, margins=0.5)
     np.testing.assert_allclose(found.high, calibrate(alone, points + 0.5, lengths).probability)

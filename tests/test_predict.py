@@ -203,7 +203,7 @@ def test_what_is_not_fasta_is_refused(tmp_path, refused, content, said):
 
 @pytest.mark.parametrize(
     ("sequence", "said"),
-    [("ACGTE", "found 'E', expected DNA"), ("ACGU", "RNA"), ("acgu", "RNA"), ("MKVLAT*", "expected DNA"),
+    [("ACGTE", "found 'E', expected DNA"), ("ACGU", "RNA"), ("acgu", "RNA"), ("MKVLAT*", "this looks like protein"),
      ("AC-GT", "found '-'"), ("ACGTÉ", "found 'É'")],
 )  # fmt: skip
 def test_other_alphabets_are_refused(sequence, said, refused):

@@ -67,7 +67,7 @@ def test_json_holds_the_model_and_words_that_can_be_summed(frame, audited):
     found = json.loads(written(frame, audited, "json"))
     assert found["model"] == {
         "name": "audited", "model": "logistic_regression", "protocol": "chromosome", "k": 3, "window_length": LENGTH,
-        "threshold": 0.5, "calibrated": True, "synthetic": True,
+        "threshold": 0.5, "calibrated": True, "synthetic": True, "prior": 0.5,
     }  # fmt: skip
     assert [row["call"] for row in found["stretches"]] == ["introgressed", "too short to say", "depleted"]
     assert found["stretches"][1]["probability"] is found["stretches"][1]["chrom_start"] is None
@@ -155,12 +155,22 @@ def test_predict_cuts_regions(run, planted, tmp_path):
 
 def test_bad_calls_leave_nothing_behind(run, planted, tmp_path):
     (tmp_path / "protein.fa").write_text(">a\n" + draw_letters(1) + "\n>b\nMKVLAT\n")
+    (tmp_path / "bare.txt").write_text("ACGT\nACGT\n")
+    (tmp_path / "reads.fq").write_text("@r0\nACGT\n+\nIIII\n")
+    (tmp_path / "me.vcf").write_text("##fileformat=VCFv4.2\n")
     out = tmp_path / "out" / "t.tsv"
     for words, said in (
         ([tmp_path / "protein.fa"], "protein.fa: b: letter 4: found 'L'"),
-        ([], "expected FASTA files"),
-        ([tmp_path / "protein.fa", "--genome", planted.genome], "expected FASTA files"),
-        (["--genome", planted.genome], "expected FASTA files"),
+        ([], "found nothing to score"),
+        ([tmp_path / "protein.fa", "--genome", planted.genome], "one or the other"),
+        (["--genome", planted.genome], "--genome needs --regions"),
+        (["--regions", "chr1"], "--regions needs --genome"),
+        (["--genome", planted.genome, "--regions", "chr9"], "--regions: found chr9, expected a BED file"),
+        (["--genome", planted.genome, "--regions", "chr1:5-2"], "an end not before it"),
+        ([tmp_path], "found a folder, expected FASTA"),
+        ([tmp_path / "bare.txt"], "such as >mine before them"),
+        ([tmp_path / "reads.fq"], "FASTQ"),
+        ([tmp_path / "me.vcf"], "haplotypes"),
         ([tmp_path / "protein.fa", "--bundle", tmp_path], "not a model bundle"),
         ([tmp_path / "protein.fa", "--bundle", tmp_path / "none"], "no such folder, expected a model bundle$"),
         ([tmp_path / "absent.fa"], "absent.fa"),
@@ -172,6 +182,45 @@ def test_bad_calls_leave_nothing_behind(run, planted, tmp_path):
         assert not list(out.parent.glob("*")) if out.parent.exists() else True
     with pytest.raises(InputError, match=r"audited: found no such folder.*make reproduce"):
         call("predict", tmp_path / "protein.fa", "--directory", tmp_path, "--output", out)
+
+
+def test_an_output_that_would_harm_is_refused(run, tmp_path):
+    letters = tmp_path / "one.fa"
+    letters.write_text(">one\n" + draw_letters(1) + "\n")
+    for output, said in (
+        (letters, "found an input"),
+        (tmp_path, "found a folder"),
+        (tmp_path / "t.tsv.gz", "without .gz"),
+    ):
+        with pytest.raises(InputError, match=said):
+            call("predict", letters, "--directory", run, "--output", output)
+    assert letters.read_text() == ">one\n" + draw_letters(1) + "\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.fa"]
+
+
+def test_the_ending_says_the_form_and_names_are_told_of(run, tmp_path, capsys):
+    titles = {"chr1:1-2000 mine": 1, "a b": 1, "a c": 0, "hg19_dna range=chr2:1-2000 strand=+": 0}
+    text = "".join(f">{title}\n{draw_letters(label)}\n" for title, label in titles.items())
+    (tmp_path / "one.fa").write_text(text)
+    call("predict", tmp_path / "one.fa", "--directory", run, "--output", tmp_path / "t.json", "--prior", "0.02")
+    found = json.loads((tmp_path / "t.json").read_text())
+    assert found["model"]["prior"] == 0.02
+    assert [row["record"] for row in found["stretches"]] == ["chr1:1-2000", "a", "a", "chr2:1-2000"]
+    told = capsys.readouterr().err
+    assert "(prior 0.02)" in told
+    assert "one.fa: 2 stretches placed by name" in told
+    assert "one.fa: 2 records are named a" in told
+
+
+def test_a_place_or_a_chromosome_serves_as_regions(run, planted, tmp_path):
+    places = []
+    for number, text in enumerate(("chr2:1,001-3,000", "2")):
+        call("predict", "--genome", planted.genome, "--regions", text, "--directory", run, "--output",
+             tmp_path / f"{number}.tsv", "--cache", tmp_path)  # fmt: skip
+        places.append(read_table(tmp_path / f"{number}.tsv")[["chrom", "chrom_start", "chrom_end"]].to_numpy().tolist())
+    assert places[0] == [["chr2", 1000, 3000]]
+    assert places[1][0] == ["chr2", 0, 2000]
+    assert len(places[1]) > 1
 
 
 def test_scan_writes_tracks_that_agree(run, planted, tmp_path, audited):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -43,6 +44,10 @@ class Form(StrEnum):
     tsv = "tsv"
     json = "json"
     bed = "bed"
+
+
+_HALF = 0.5  # the share of introgressed windows in training
+_FORMS = {f".{form}": form for form in Form}
 
 
 BundleFolder = Annotated[Path | None, typer.Option(help="Model bundle (default: that of the run, by --model).")]
@@ -173,31 +178,31 @@ def predict(
     directory: Run = Path("runs/demo"),
     model: Which = Model.audited,
     genome: Annotated[Path | None, typer.Option(help="Genome to cut --regions from, instead of FASTA.")] = None,
-    regions: Annotated[Path | None, typer.Option(help="Regions of the genome, BED.")] = None,
-    form: Annotated[Form, typer.Option("--format", help="tsv, json or bed.")] = Form.tsv,
+    regions: Annotated[
+        str | None, typer.Option(help="Regions of the genome: BED, chr1:10001-20000 (the end included), or chr1.")
+    ] = None,
+    form: Annotated[
+        Form | None, typer.Option("--format", help="tsv, json or bed (default: by the ending of --output, else tsv).")
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="File to write (default: standard output).")] = None,
     words: Annotated[
         int, typer.Option(min=0, help="Words named for and against; a forest takes seconds a stretch for them.")
     ] = 3,
-    prior: Prior = 0.5,
+    prior: Prior = _HALF,
     unplaced: Annotated[
         bool, typer.Option("--unplaced", help="Names like chr1:1-9 are no places on the genome.")
     ] = False,
     cache: Cache = None,
 ) -> None:
     """Say how likely stretches of DNA are of Neanderthal ancestry, and which words speak for it and against it."""
-    if [str(path) for path in fasta or []].count("-") > 1:
-        raise InputError("-: found twice, but standard input can be read once only")
-    if bool(fasta) == (genome is not None) or (genome is None) != (regions is None):
-        raise InputError(
-            "found neither or both, expected FASTA files (- for standard input), or --genome with --regions"
-        )
+    _check_sources(fasta or [], genome, regions, output)
+    form = form or _FORMS.get(output.suffix if output else "", Form.tsv)
     folder = find_bundle(bundle, directory, model)
 
     from neanderthal_nlp import predict as scoring
     from neanderthal_nlp.bundle import read_bundle
     from neanderthal_nlp.genome import open_genome
-    from neanderthal_nlp.intervals import match_naming, read_bed
+    from neanderthal_nlp.intervals import read_places
     from neanderthal_nlp.predictions import write_predictions
 
     chosen = read_bundle(folder)
@@ -207,14 +212,40 @@ def predict(
             batches = _score_files(fasta or [], chosen, words, prior, placed=not unplaced)
         else:
             letters = stack.enter_context(open_genome(genome, cache=cache))
-            frame = match_naming(read_bed(regions), letters.chromsizes)
+            frame = read_places(regions, letters.chromsizes, source="--regions")
             stretches = scoring.cut_regions(frame, letters, chosen.window_length, min_length=chosen.min_length)
             batches = scoring.predict(stretches, chosen, n_words=words, prior=prior)
         with _writing(output) as handle:
-            n = write_predictions(batches, chosen, handle, form=form.value)
-    _tell("predict", n, chosen)
+            n = write_predictions(batches, chosen, handle, form=form.value, prior=prior)
+    _tell("predict", n, chosen, prior)
     if form is Form.bed and n.told < n.total:
         say("predict", f"left out of the BED: {_stretches(n.total - n.told)} without a probability")
+
+
+def _check_sources(fasta: list[Path], genome: Path | None, regions: str | None, output: Path | None) -> None:
+    """Refuse what cannot be scored before anything is read or written."""
+    if not fasta and genome is None and regions is None:
+        raise InputError(
+            "found nothing to score, expected FASTA files (- for standard input), or --genome with --regions"
+        )
+    if fasta and (genome is not None or regions is not None):
+        raise InputError("found FASTA files and --genome or --regions, expected one or the other")
+    if not fasta and (genome is None or regions is None):
+        raise InputError("--regions needs --genome, and --genome needs --regions, to score pieces of a genome")
+    files = [path for path in fasta if str(path) != "-"]
+    if len(fasta) - len(files) > 1:
+        raise InputError("-: found twice, but standard input can be read once only")
+    for path in files:
+        if not path.is_file():
+            raise InputError(f"{path}: {'found a folder' if path.is_dir() else 'found no such file'}, expected FASTA")
+    if output is None:
+        return
+    if output.is_dir():
+        raise InputError(f"{output}: found a folder, expected a file to write")
+    if output.suffix == ".gz":
+        raise InputError(f"{output}: expected a name without .gz: what is written is not compressed")
+    if output.resolve() in {path.resolve() for path in (*files, *([genome] if genome else []), Path(regions or ""))}:
+        raise InputError(f"{output}: found an input of this command, expected another file to write")
 
 
 def _score_files(
@@ -225,11 +256,29 @@ def _score_files(
 
     for path in paths:
         name, source = ("standard input", sys.stdin.buffer) if str(path) == "-" else (str(path), path)
-        stretches = scoring.cut_records(scoring.read_records(source), bundle.window_length,
+        seen: Counter[str] = Counter()
+        stretches = scoring.cut_records(_count_names(scoring.read_records(source), seen), bundle.window_length,
                                         min_length=bundle.min_length, placed=placed, source=name)  # fmt: skip
+        n_placed = 0
         for frame in scoring.predict(stretches, bundle, n_words=n_words, prior=prior):
+            n_placed += int((frame["chrom"] != "").sum())
             frame.insert(0, "file", name)
             yield frame
+        if n_placed:
+            say("predict", f"{name}: {_stretches(n_placed)} placed by name, on the genome of the bundle "
+                "(--unplaced: names are no places)")  # fmt: skip
+        if len(seen) < seen.total():
+            again, n = seen.most_common(1)[0]
+            say(
+                "predict",
+                f"{name}: {n:,} records are named {again:.40}: they keep their order (a name ends at a blank)",
+            )
+
+
+def _count_names(records: Iterable[tuple[str, str]], seen: Counter[str]) -> Iterator[tuple[str, str]]:
+    for name, sequence in records:
+        seen[name] += 1
+        yield name, sequence
 
 
 @app.command()
@@ -240,12 +289,16 @@ def scan(
     directory: Run = Path("runs/demo"),
     model: Which = Model.audited,
     regions: Annotated[
-        Path | None, typer.Option(help="BED of regions to scan (default: every chromosome of the genome).")
+        str | None,
+        typer.Option(
+            help="What to scan: BED, chr1:10001-20000 (the end included), or chr1 (default: every "
+            "chromosome of the genome)."
+        ),
     ] = None,
     step: Annotated[
         int | None, typer.Option(min=1, help="Nucleotides from window to window (default: a quarter of a window).")
     ] = None,
-    prior: Prior = 0.5,
+    prior: Prior = _HALF,
     genes: Annotated[
         Path | None, typer.Option(help="Table of predicted genes to make a track of (default: the run's, if any).")
     ] = None,
@@ -268,11 +321,11 @@ def scan(
                                 step=step or max(chosen.window_length // 4, 1))  # fmt: skip
         with _writing(table) as handle:
             n = predictions.write_predictions(
-                scoring.predict(windows, chosen, n_words=0, prior=prior), chosen, handle, form="tsv"
+                scoring.predict(windows, chosen, n_words=0, prior=prior), chosen, handle, form="tsv", prior=prior
             )
     written = [table, output / "scan.bedgraph", output / "scan.bw", output / "scan.bed", output / "training.bed"]
     name = chosen.name[:20]  # a browser's label is short
-    label = f"{name}: probability of Neanderthal ancestry"
+    label = f"{name}: probability, {'made-up genome' if chosen.synthetic else 'Neanderthal ancestry'}, prior {prior:g}"
     tracks.write_bedgraph(predictions.read_batches(table), written[1], description=label)
     tracks.write_bigwig(predictions.read_batches(table), written[2], sizes)
     tracks.write_bed9(map(tracks.prediction_track, predictions.read_batches(table)), written[3], name="Windows",
@@ -283,27 +336,28 @@ def scan(
         written.append(output / "genes.bed")
         tracks.write_bed9([tracks.gene_track(read_table(genes, _GENES))], written[5], name="Genes",
                           description="Predicted by the article's forest")  # fmt: skip
-    _tell("scan", n, chosen)
+    _tell("scan", n, chosen, prior)
     say("scan", f"{', '.join(path.name for path in written)} in {output}")
 
 
-def _places(regions: Path | None, sizes: Mapping[str, int]) -> pd.DataFrame:
+def _places(regions: str | None, sizes: Mapping[str, int]) -> pd.DataFrame:
     """Regions in the order of the genome, those that overlap merged; without a file, whole chromosomes."""
     from neanderthal_nlp import intervals
 
     if regions is None:
         return pd.DataFrame({"chrom": list(sizes), "start": 0, "end": list(sizes.values())})
-    merged = intervals.merge_overlapping(intervals.read_regions(regions, sizes))
+    merged = intervals.merge_overlapping(intervals.read_places(regions, sizes, source="--regions"))
     rank = {chrom: number for number, chrom in enumerate(sizes)}
     return merged.sort_values(
         ["chrom", "start"], key=lambda column: column.map(rank) if column.name == "chrom" else column
     )
 
 
-def _tell(name: str, n: CallCounts, bundle: Bundle) -> None:
+def _tell(name: str, n: CallCounts, bundle: Bundle, prior: float) -> None:
     others = {"too short to say": n.too_short, "too many N to say": n.too_many_n, "unlike anything seen": n.unlike}
     say(name, f"{_stretches(n.total)}: {n.introgressed:,} called introgressed, {n.depleted:,} depleted"
-        + "".join(f", {number:,} {call}" for call, number in others.items() if number))  # fmt: skip
+        + "".join(f", {number:,} {call}" for call, number in others.items() if number)
+        + ("" if prior == _HALF else f" (prior {prior:g})"))  # fmt: skip
     if bundle.synthetic:
         say(name, f"the bundle {bundle.name} was trained on a made-up genome: it says nothing about human DNA")
 
