@@ -115,6 +115,15 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "network": ("network",), "forest": ("forest",), "linear": LINEAR_MODELS, "controls": CONTROLS,
 }  # fmt: skip
 """Models and controls that are trained together."""
+SEQUENCE_PROTOCOLS = ("sub_sequence", "article", "cluster", "chromosome")
+"""Splits of sub-sequences, from the one that leaks most: `sub_sequence` divides them at random, as scikit-learn's
+`train_test_split` does that is given a list of sentences; the others divide their windows (`PROTOCOLS`)."""
+CUTS: Mapping[str, int] = {"disjoint": SUBSEQUENCE_STEP, "shifted": 1}
+"""Ways to cut a window, by the nucleotides from one start to the next: in pieces, or by shifts of one letter."""
+SEQUENCE_MODELS = ("lstm", "cnn")
+"""Networks that read sub-sequences: the follow-up's, and a convolutional one as a modern baseline."""
+SEQUENCE_RULES = ("same_letters", "same_place", "overlap")
+"""Rules on sub-sequences that learn nothing; see `audit.sub_sequences`."""
 
 
 class Rung(NamedTuple):

@@ -19,8 +19,11 @@ _RANGES = {
     "seed": (0, 2**32 - 1), "window_length": (1, _MANY), "k": (2, 10), "epochs": (1, _MANY), "n_estimators": (1, _MANY),
     "n_draws": (1, _MANY), "word2vec_windows": (1, _MANY), "word2vec_workers": (1, 1024), "audit_epochs": (1, _MANY),
     "audit_draws": (19, _MANY), "sweep_features": (1, _MANY), "sweep_windows": (2, _MANY), "null_order": (0, 5),
+    "sequence_windows": (2, _MANY), "sequence_epochs": (1, _MANY), "sequence_cnn_epochs": (1, _MANY),
 }  # fmt: skip
-_OPTIONAL = {"assembly", "chromsizes", "gaps", "split_file", "published_genes", "word2vec_windows", *INPUTS}
+_OPTIONAL = {
+    "assembly", "chromsizes", "gaps", "split_file", "published_genes", "word2vec_windows", "sequence_windows", *INPUTS,
+}  # fmt: skip
 _CHOICES = {
     "unplaced": ("error", "drop"),
     "protocol": PROTOCOLS,

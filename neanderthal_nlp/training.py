@@ -265,7 +265,9 @@ def _start_over(model: keras.Model, directory: Path, fingerprint: dict[str, Any]
     write_json(fingerprint, directory / FINGERPRINT_FILE)
     (directory / LATEST_FILE).parent.mkdir(exist_ok=True)
     model.set_weights(keras.models.clone_model(model).get_weights())
-    model.compile_from_config(model.get_compile_config())
+    for variable in model.optimizer.variables:  # to compile anew would cost the next training a minute
+        if variable is not model.optimizer.learning_rate:
+            variable.assign(keras.ops.zeros_like(variable))
 
 
 def _save_epoch(model: keras.Model, directory: Path, history: _History) -> None:

@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from audit_results import ACCURACIES, RUNGS, audit_results, ladder, poorest_audit
+from audit_results import ACCURACIES, RUNGS, SMOOTHED, audit_results, ladder, poorest_audit
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.colors import to_hex
@@ -18,7 +18,7 @@ from neanderthal_nlp.figures.audit import CONTROL_NAMES, FLAG_NAMES, MODEL_NAMES
 from neanderthal_nlp.figures.style import spread_apart
 
 NAMES = ["12_leak_ladder", "13_null_genome", "14_leaks", "15_gene_audit", "16_intersection_audit", "17_matching",
-         "18_gene_doses"]  # fmt: skip
+         "18_gene_doses", "19_sweep", "23_smoothing"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +63,10 @@ EXPECTED = {
                     "tolerance, ±0.1", "matched", "GC content", "share of repeats"],
     "18_gene_doses": ["As published: 387 of 20,924 predicted", "Published table: 387 of 20,924 predicted", "none",
                       "up to 50", "50 to 95", "95 to 100", "of 19,008", "265", "Genes predicted (%)"],
+    "19_sweep": ["Letters of the run: 1,940 training windows", "Random letters: 1,940 training windows", "chosen: 0.89",
+                 "chosen: 0.63", "GC alone: 0.66", "AUROC on held-out chromosomes", "Length of the words, nt"],
+    "23_smoothing": ["AUROC", "Average precision", "score alone", "(3 or 5 windows)", "posterior", "0.86", "0.65",
+                     "Each window alone", "With its neighbours", "Place on chr3, Mb"],
 }  # fmt: skip
 
 
@@ -92,7 +96,7 @@ def test_what_was_not_run_is_not_drawn(folder, tmp_path, monkeypatch):
     del results["audit/null.tsv"], results["audit/genes.tsv"], results["audit/matched/match.json"]
     paths = draw_figures(save(results, tmp_path / "results"), tmp_path / "figures")
     assert sorted({path.stem for path in paths}) == [
-        "12_leak_ladder", "14_leaks", "16_intersection_audit", "18_gene_doses",
+        "12_leak_ladder", "14_leaks", "16_intersection_audit", "18_gene_doses", "19_sweep", "23_smoothing",
     ]  # fmt: skip
 
 
@@ -221,6 +225,53 @@ def test_balance_before_and_after():
     assert after.get_xdata().tolist() == balance["smd_after"].tolist()
     (band,) = axes.patches
     assert (band.get_x(), band.get_width()) == pytest.approx((-0.1, 0.2))
+
+
+def test_areas_and_a_stretch_of_a_held_out_chromosome():
+    results = audit_results()
+    auroc, alone, auprc, together = plot("23_smoothing", results).axes
+    for axes, metric in ((auroc, "auroc"), (auprc, "auprc")):
+        points = [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "o"]
+        methods = ("score", "moving_average", "posterior")
+        assert points == pytest.approx([SMOOTHED[method, metric] for method in methods])
+        ends = [part.get_segments()[0][:, 0] for part in axes.collections]
+        assert np.array(ends) == pytest.approx(np.array([[x - 0.03, x + 0.03] for x in points]))
+    windows = results["audit/smooth.tsv"]
+    # From 100,000 nt before the first introgressed window, at 200,000, on: 2,000,000 nt.
+    shown = windows[(windows["chrom"] == "chr3") & windows["chrom_start"].between(100_000, 2_090_000)]
+    for axes, column in ((alone, "probability"), (together, "posterior")):
+        assert [bar.get_x() for bar in axes.patches] == pytest.approx(shown["chrom_start"].to_numpy() / 1e6)
+        assert [bar.get_height() for bar in axes.patches] == pytest.approx(shown[column].to_numpy())
+        (marks,) = axes.collections
+        places = np.array([path.get_extents().intervalx for path in marks.get_paths()])
+        assert places[:, 0] == pytest.approx(np.arange(0.2, 0.295, 0.01))
+        assert axes.get_xlim() == pytest.approx((0.1, 2.1))
+
+
+def test_a_window_without_a_score_has_no_bar():
+    results = audit_results()
+    windows = results["audit/smooth.tsv"].query("chrom_start < 100_000")  # none is introgressed: the first is first
+    for axes in plot("23_smoothing", {**results, "audit/smooth.tsv": windows}).axes[1::2]:
+        assert [round(100 * bar.get_x()) for bar in axes.patches] == [0, 1, 2, 4, 5, 6, 7, 8, 9]
+
+
+def test_smoothing_that_was_not_measured(tmp_path):
+    nothing = audit_results()["audit/smoothing.tsv"].head(0)
+    poor = {"audit/smoothing.tsv": nothing, "audit/smooth.tsv": nothing,
+            "audit/smoothing.json": {"held_out": ["chr1"]}}  # fmt: skip
+    draw_figures(save(poor, tmp_path), tmp_path, names=["23_smoothing"])
+    assert texts_of(tmp_path / "23_smoothing.svg") == [
+        "Not measured: found 1 chromosomes held out as a whole, expected two or more."
+    ]
+
+
+def test_windows_that_are_not_those_of_the_smoothing():
+    results = audit_results()
+    other = {**results, "audit/smooth.tsv": results["audit/smooth.tsv"].assign(chrom="chr1")}
+    with pytest.raises(InputError, match="windows: found none on chr3, chr7, expected those of held-out chromosomes"):
+        plot("23_smoothing", other)
+    with pytest.raises(InputError, match="windows: no column covered, posterior "):
+        plot("23_smoothing", {**results, "audit/smooth.tsv": results["audit/smooth.tsv"].iloc[:, [0, 1, 2, 5]]})
 
 
 @given(st.lists(st.integers(0, 100), max_size=8), st.integers(1, 20))

@@ -38,7 +38,9 @@ PAGES = [
     or ROOT / "docs" in path.parents
 ]
 COMMAND = re.compile(r"^\$ (.*(?:(?<=\\)\n.*|\n> .*)*)\n", re.MULTILINE)
-SMALL = ("epochs=1", "n_estimators=20", "n_draws=50", "word2vec_windows=40", "audit=false")
+SMALL = ("epochs=1", "n_estimators=20", "n_draws=50", "word2vec_windows=40", "audit_epochs=1", "audit_draws=19",
+         "sweep_features=40", "sweep_windows=1200", "sequence_windows=120", "sequence_epochs=1",
+         "sequence_cnn_epochs=1")  # fmt: skip
 markdown = MarkdownIt("commonmark", {"html": True}).enable("table")
 
 

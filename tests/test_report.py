@@ -7,14 +7,25 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from audit_results import ACCURACIES, RUNGS, WIDTHS, audit_results, ladder, null, poorest_audit
+from audit_results import (
+    ACCURACIES,
+    RUNGS,
+    SMOOTHERS,
+    WIDTHS,
+    audit_results,
+    ladder,
+    null,
+    poorest_audit,
+    smoothing,
+    sweep,
+)
 from test_figures import save
 
 from neanderthal_nlp import cli
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.figures import FIGURES
 from neanderthal_nlp.figures.audit import CONTROL_NAMES, MODEL_NAMES
-from neanderthal_nlp.report import LARGEST_SVG, TITLES, build_sections, findings, load_run, render_report
+from neanderthal_nlp.report import LARGEST_SVG, TITLES, build_sections, findings, held_out, load_run, render_report
 from neanderthal_nlp.report.sections import write_value
 
 VOID = {"meta", "img", "br", "hr", "link", "input"}
@@ -184,6 +195,12 @@ def test_numbers_of_the_ladder(page):
 EXPECTED = [
     "network 79.2 % (78.5 to 79.9)",  # on random letters
     "14,670 62.4 % 87.5 % 95.3 %",
+    "20,000 of 167,188 windows, 15,940 of them to train",
+    "2 0.890 (0.830 to 0.940) 0.870 (0.810 to 0.920) 0.630 (0.570 to 0.680) 0.610 (0.550 to 0.660)",
+    "logistic regression on canonical words of 2 letters (chosen) 16 0.880 (0.020) 0.890 (0.830 to 0.940) 0.200",
+    "score alone 0.700 (0.670 to 0.730) 0.400 (0.370 to 0.430) – – –",
+    "with neighbours: posterior 0.860 (0.830 to 0.890) 0.650 (0.620 to 0.680) 0.080 (0.050 to 0.110) 63.0 % (60.0 to "
+    "66.0) 54.0 % (51.0 to 57.0)",
     "GC content 39.2 % 40.9 % 39.2 % −0.412 −0.003 yes",
     "length of region 92,138 nt 92,138 nt 92,138 nt 0.000 0.000 yes",
     "as published 477 of 21,503 391 of 17,001 412 of 19,702",
@@ -241,6 +258,8 @@ def test_controls_of_claims_are_shown_where_they_are(copy, page):
 OPTIONAL = {
     "claims.tsv": "claims", "audit/ladder.tsv": "ladder", "audit/null.tsv": "null", "audit/leak.json": "leaks",
     "audit/matched/balance.tsv": "matching", "audit/matched/match.json": "matching", "audit/gene_counts.tsv": "genes",
+    "audit/sweep.tsv": "sweep", "audit/sweep.json": "sweep", "audit/null/sweep.tsv": "sweep",
+    "audit/smoothing.tsv": "smoothing", "audit/smoothing.json": "smoothing",
     "audit/gene_flags.tsv": "genes", "audit/gene_doses.tsv": "doses", "audit/intersections.tsv": "intersections",
 }  # fmt: skip
 
@@ -266,7 +285,7 @@ def test_what_adds_to_a_section_may_be_missing(copy, name):
 def test_a_run_of_nothing(tmp_path):
     (tmp_path / "results").mkdir()
     found = read(tmp_path)
-    assert found.text.count("This part was not run") == 8
+    assert found.text.count("This part was not run") == 10
     assert "There is no config.yaml" in found.text
     assert "synthetic" not in found.text
     assert not found.all("img")
@@ -278,6 +297,8 @@ def test_poorest_results(tmp_path):
     assert "Out of fold: 0 of 21,503 rows are predicted, in 0 of 17,001 loci." in text
     assert "(standardised difference +∞)" in text
     assert "observed against expected is not defined" in text
+    assert "as if half of all windows were introgressed, nothing is called." in text
+    assert "That nothing is shown to be learnable from words" in text
 
 
 def test_files_that_are_not_what_they_should_be(copy, tmp_path, refused):
@@ -395,6 +416,74 @@ def test_sentences_of_intersections():
     assert "every region, drawn clear of gaps and alike in GC (more genes)" in changed
     assert "the ratio is 0.99 (0.93 to 1.06) and p = 0.44 from 200 draws" in rotated
     assert len(findings.describe_intersections(table.head(2))) == 2
+
+
+def describe_sweep(sweep, null):
+    return held_out.describe_sweep(sweep, null, audit_results()["audit/sweep.json"])
+
+
+def test_sentences_of_the_sweep():
+    results = audit_results()
+    assert describe_sweep(results["audit/sweep.tsv"], results["audit/null/sweep.tsv"]) == [
+        "The model that was chosen, logistic regression on canonical words of 2 letters, has an AUROC of 0.890 (0.830 "
+        "to 0.940) on chromosomes that it was not trained on (chr3, chr7).",
+        "It is the simplest of 16 models within one standard error (0.020) of the best, by folds of the training "
+        "chromosomes: its AUROC out of fold is 0.880, the best of all. The held-out chromosomes had no part in the "
+        "choice.",
+        "GC content alone, which is all that canonical words of one letter tell, reaches 0.660 (0.600 to 0.710).",
+        "Longer words do no better: the best of them out of fold, logistic regression on canonical words of 3 letters, "
+        "has 0.860 there and 0.870 (0.810 to 0.920) on the held-out chromosomes.",
+        "The same sweep on random letters, which keep the local composition of the genome and which nobody inherited, "
+        "chooses logistic regression on canonical words of 2 letters and reaches 0.630 (0.570 to 0.680): introgressed "
+        "and depleted windows lie in places of another composition, and so much needs no ancestry.",
+        "What the letters of the run give beyond random ones can be learnt from words where nothing leaks. Whether it "
+        "is ancestry, or anything else in which such places differ, the sweep does not tell.",
+    ]
+
+
+def test_what_a_sweep_says_depends_on_its_numbers():
+    real, null = sweep([0.65, 0.88, 0.89, 0.8]), sweep([0.5, 0.5])
+    _, chosen, _, longer, random, _ = describe_sweep(real, null)
+    assert "that of the best, logistic regression on canonical words of 3 letters, 0.890." in chosen
+    assert longer.startswith("Longer words do better by less than one standard error: the best of them")
+    assert "this is not shown to be above one half, and so the composition of places is not shown to be" in random
+    same = describe_sweep(null, real)
+    assert same[0].endswith("(chr3, chr7), not shown to be above one half.")
+    assert "No longer words were tried." in same
+    unknown = describe_sweep(real.assign(low=np.nan, high=np.nan), null)
+    assert unknown[0].endswith("an AUROC of 0.890 on chromosomes that it was not trained on (chr3, chr7), not shown to "
+                               "be above one half.")  # fmt: skip
+    assert "is not to show that nothing is" in same[-1]
+    assert "no more than random ones" in describe_sweep(real, real)[-1]
+    shortest = real.assign(chosen=real.index == 0)
+    assert "That is GC content alone: no other words are shown to add to it." in describe_sweep(shortest, null)
+    assert len(describe_sweep(real[real["k"] > 1], null)) == 5, "GC content alone was not tried"
+
+
+def test_sentences_of_the_smoothing():
+    ranked, averaged, called, apart, _ = held_out.describe_smoothing(smoothing(), SMOOTHERS)
+    assert ranked == (
+        "On held-out chromosomes (chr3, chr7) the AUROC of windows is 0.700 (0.670 to 0.730) by the score of each "
+        "alone and 0.860 (0.830 to 0.890) by a hidden Markov model that takes in their neighbours; average precision "
+        "goes from 0.400 (0.370 to 0.430) to 0.650 (0.620 to 0.680)."
+    )
+    assert averaged == (
+        "An average over 3 or 5 windows, which is simpler, has an AUROC of 0.840 (0.810 to 0.870); that of the hidden "
+        "Markov model is higher (the intervals overlap)."
+    )
+    assert "31.0 % of the nucleotides called are introgressed, 72.0 % of the introgressed called." in called
+    assert called.endswith("too, 63.0 % of the nucleotides called are introgressed, 54.0 % of the introgressed called.")
+    assert "comes from the other held-out ones" in apart
+    worse = smoothing().assign(value=lambda rows: 1 - rows["value"])
+    assert "that of the hidden Markov model is not higher" in held_out.describe_smoothing(worse, SMOOTHERS)[1]
+
+
+def test_too_few_chromosomes_to_smooth(copy):
+    save({"audit/smoothing.tsv": smoothing().head(0), "audit/smoothing.json": {"held_out": ["chr1"]}}, copy / "results")
+    html = render_report(load_run(copy))
+    section = html.split('id="smoothing"')[1].split("</section>")[0]
+    assert "What neighbours add was not measured: found 1 of the two or more chromosomes held out as a whole" in section
+    assert "<table" not in section
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,19 @@ from pathlib import Path
 
 import typer
 
-from neanderthal_nlp.cli import article, audit, deviations, fetch, haplotypes, ladder, page, predict, smooth, sweep
+from neanderthal_nlp.cli import (
+    article,
+    audit,
+    deviations,
+    fetch,
+    haplotypes,
+    ladder,
+    page,
+    predict,
+    sequences,
+    smooth,
+    sweep,
+)
 from neanderthal_nlp.cli.stage import say
 from neanderthal_nlp.errors import InputError
 
@@ -39,6 +51,7 @@ app.add_typer(smooth.app)
 app.add_typer(page.app)
 audit.app.add_typer(ladder.app)
 audit.app.add_typer(sweep.app)
+audit.app.add_typer(sequences.app)
 audit.app.add_typer(deviations.app)
 app.add_typer(audit.app, name="audit", help="What the numbers mean.")
 app.command()(audit.null_genome)

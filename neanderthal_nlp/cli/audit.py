@@ -42,7 +42,7 @@ def leaks(
     start = time.perf_counter()
     if split_file is not None and protocol:
         raise InputError("--split-file: found with --protocol, expected one of the two")
-    windows = _read_windows(introgressed, depleted, gaps)
+    windows = read_pairs(introgressed, depleted, gaps)
     if split_file is not None:
         parts = {"given": read_split(split_file, windows)}
     else:
@@ -66,7 +66,7 @@ def leaks(
                     f"training window {rules.window_overlap:.1%}, region {rules.region_overlap:.1%}")  # fmt: skip
 
 
-def _read_windows(introgressed: Path, depleted: Path, gaps: Path | None) -> pd.DataFrame:
+def read_pairs(introgressed: Path, depleted: Path, gaps: Path | None) -> pd.DataFrame:
     """Windows of pairs of regions in two files, clear of gaps."""
     from neanderthal_nlp.audit.leaks import windows_of_pairs
     from neanderthal_nlp.intervals import match_naming, read_bed
@@ -166,7 +166,7 @@ def published_genes(
     from neanderthal_nlp.evaluation import split
 
     start = time.perf_counter()
-    windows = _read_windows(introgressed, depleted, gaps)
+    windows = read_pairs(introgressed, depleted, gaps)
     with about(introgressed):
         train = windows.iloc[split(windows, protocol="article").train]
     summary = gene_table.summarise_genes(

@@ -48,8 +48,9 @@ def smooth(
     folder = find_bundle(bundle, directory, model)
     held_out = _held_out(read_bundle(folder).windows)
     if optional and len(held_out) < 2:
-        for name in ("smooth.tsv", "smoothing.tsv"):
-            write_table(pd.DataFrame(columns=smoothing.COLUMNS), output / name)
+        header = [*read_table(scan).columns, "covered", "moving_average", "alone", "posterior", "viterbi"]
+        write_table(pd.DataFrame(columns=header), output / "smooth.tsv")
+        write_table(pd.DataFrame(columns=smoothing.COLUMNS), output / "smoothing.tsv")
         write_bed(pd.DataFrame(), output / "segments.bed")
         stage.record(output / "smoothing.json", {"scan": scan}, {"n_iter": n_iter, "seed": seed}, held_out=held_out)
         stage.say(f"not done: found {len(held_out)} chromosomes held out as a whole, expected two or more")

@@ -38,6 +38,7 @@ from neanderthal_nlp.figures.audit import (
     plot_matching,
     plot_null_genome,
 )
+from neanderthal_nlp.figures.smoothing import plot_smoothing
 from neanderthal_nlp.figures.style import (
     DEPLETED,
     DPI,
@@ -77,6 +78,7 @@ __all__ = [
     "plot_matching",
     "plot_null_genome",
     "plot_region_lengths",
+    "plot_smoothing",
     "plot_sweep",
     "plot_top_kmers",
     "plot_training_curve",
@@ -127,6 +129,10 @@ AUDIT: Mapping[str, Recipe] = {
     ),
     "18_gene_doses": Recipe({"doses": "audit/gene_doses.tsv"}, plot_gene_doses),
     "19_sweep": Recipe({"sweep": "audit/sweep.tsv", "null": "audit/null/sweep.tsv"}, plot_sweep),
+    "23_smoothing": Recipe(
+        {"measured": "audit/smoothing.tsv", "windows": "audit/smooth.tsv", "summary": "audit/smoothing.json"},
+        plot_smoothing,
+    ),
 }
 """The audit's figures by file name."""
 FIGURES: Mapping[str, Recipe] = {**ARTICLE, **AUDIT}
@@ -172,6 +178,11 @@ _RESULTS = {
     "audit/null.tsv": _Result("audit ladder", _LADDER),
     "audit/sweep.tsv": _Result("audit sweep", _SWEEP),
     "audit/null/sweep.tsv": _Result("audit sweep", _SWEEP),
+    "audit/smoothing.tsv": _Result(
+        "smooth", {"method": str, "metric": str, "value": float, "low": float, "high": float}
+    ),
+    "audit/smooth.tsv": _Result("smooth", {}),  # has no windows where too few chromosomes were held out
+    "audit/smoothing.json": _Result("smooth", {"held_out": list}),
     "audit/leak.json": _Result("audit ladder", {"protocols": dict}),
     "audit/gene_flags.tsv": _Result(
         "audit genes",

@@ -102,7 +102,8 @@ def _mark_points(axes: Axes, table: pd.DataFrame) -> None:
     for row in records(rows[rows["chosen"]]):
         axes.plot(_place(row.k, row.model, row.canonical), row.auroc, "o", markersize=10, markerfacecolor="none",
                   markeredgecolor="#D55E00")  # fmt: skip
-        axes.annotate(f"chosen: {row.auroc:.2f}", (_place(row.k, row.model, row.canonical), row.high), xytext=(0, 3),
+        top = row.auroc if np.isnan(row.high) else row.high
+        axes.annotate(f"chosen: {row.auroc:.2f}", (_place(row.k, row.model, row.canonical), top), xytext=(0, 3),
                       textcoords="offset points", ha="center", va="bottom", fontsize=6.5, weight="bold")  # fmt: skip
     shortest = rows[rows["k"] == 1]
     gc = shortest[shortest["canonical"] & (shortest["model"] == "logistic_regression")]

@@ -52,10 +52,17 @@ REFERENCES: Sequence[tuple[str, str]] = (
     ("Austin, Statistics in Medicine 28 (2009): balance of matched groups", "https://doi.org/10.1002/sim.3697"),
     ("Phipson and Smyth, Statistical Applications in Genetics and Molecular Biology 9 (2010): permutation p-values",
      "https://doi.org/10.2202/1544-6115.1585"),
+    ("Rabiner, Proceedings of the IEEE 77 (1989): hidden Markov models", "https://doi.org/10.1109/5.18626"),
     ("Gel et al., Bioinformatics 32 (2016): randomisation of regions", "https://doi.org/10.1093/bioinformatics/btv562"),
 )  # fmt: skip
 
 _LADDER = {"rung": str, "model": str, "metric": str, "value": float, "low": float, "high": float}
+_SWEEP = {
+    "model": str,
+    **dict.fromkeys(("canonical", "chosen"), bool),
+    **dict.fromkeys(("k", "n_features"), int),
+    **dict.fromkeys(("cv_auroc", "cv_se", "auroc", "low", "high", "brier"), float),
+}
 _TABLES: Mapping[str, Mapping[str, Any]] = {
     "claims.tsv": {
         "section": int,
@@ -63,6 +70,9 @@ _TABLES: Mapping[str, Mapping[str, Any]] = {
     },
     "audit/ladder.tsv": _LADDER,
     "audit/null.tsv": _LADDER,
+    "audit/sweep.tsv": _SWEEP,
+    "audit/null/sweep.tsv": _SWEEP,
+    "audit/smoothing.tsv": {"method": str, "metric": str, "value": float, "low": float, "high": float},
     "audit/matched/balance.tsv": {
         "covariate": str,
         "balanced": bool,
@@ -99,6 +109,8 @@ _OBJECTS: Mapping[str, Sequence[str]] = {
     "intersections.json": ("inputs",),
     "audit/leak.json": ("protocols",),
     "audit/matched/match.json": ("n_matched", "n_unmatched"),
+    "audit/sweep.json": ("n_windows", "n_used", "n_train", "test_chromosomes"),
+    "audit/smoothing.json": ("held_out",),
     "audit/genes.json": ("inputs",),
     "audit/intersections.json": ("inputs",),
 }

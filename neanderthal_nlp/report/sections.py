@@ -10,10 +10,11 @@ import pandas as pd
 
 from neanderthal_nlp.figures.audit import CONTROL_NAMES, COVARIATE_NAMES, MODEL_NAMES, RUNG_NAMES, dose_name, odds_text
 from neanderthal_nlp.figures.style import percent, records
-from neanderthal_nlp.report import findings
+from neanderthal_nlp.figures.sweep import LEARNER_NAMES
+from neanderthal_nlp.report import findings, held_out
 
 _NAMES = {**MODEL_NAMES, **CONTROL_NAMES}
-_SHARES = ("accuracy", "balanced_accuracy", "sensitivity", "specificity")
+_SHARES = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "precision_nt", "recall_nt")
 _COUNTS = ("tn", "fp", "fn", "tp", "n_test", "n_train")
 _METRICS = {
     "accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "auroc": "AUROC", "auprc": "AUPRC",
@@ -21,6 +22,14 @@ _METRICS = {
     "tn": "true negatives", "fp": "false positives", "fn": "false negatives", "tp": "true positives",
     "n_test": "test windows", "n_train": "training windows",
 }  # fmt: skip
+_SMOOTHED = {
+    "score": "score alone", "moving_average": "moving average", "call": "alone, as if half were introgressed",
+    "alone": "alone, with the share introgressed", "posterior": "with neighbours: posterior",
+    "viterbi": "with neighbours: path of Viterbi",
+}  # fmt: skip
+_SMOOTHED_METRICS = {"auroc": "AUROC", "auprc": "average precision", "brier": "Brier score",
+                     "precision_nt": "nucleotides called that are introgressed",
+                     "recall_nt": "introgressed nucleotides that are called"}  # fmt: skip
 _NOTHING = "–"
 
 
@@ -204,6 +213,51 @@ def _doses(results: Mapping[str, Any]) -> dict[str, Any]:
     return {"sentences": findings.describe_doses(doses), "tables": [Table(caption, header, rows)]}
 
 
+def _sweep(results: Mapping[str, Any]) -> dict[str, Any]:
+    sweep, null, summary = (results[f"audit/{name}"] for name in ("sweep.tsv", "null/sweep.tsv", "sweep.json"))
+    letters = {"letters of the run": sweep, "random letters": null}
+    cells = {
+        (row.model, row.k, name): held_out.area_text(row)
+        for name, table in letters.items()
+        for row in records(table[table["canonical"]])
+    }
+    columns = [(model, name) for name in letters for model in LEARNER_NAMES]
+    rows = [[str(k), *(cells.get((model, k, name), _NOTHING) for model, name in columns)]
+            for k in sorted(sweep["k"].unique())]  # fmt: skip
+    caption = (
+        "AUROC on held-out chromosomes by canonical words of each length (95 % interval); "
+        f"{summary['n_used']:,} of {summary['n_windows']:,} windows, {summary['n_train']:,} of them to train"
+    )
+    header = ["letters of a word", *(f"{LEARNER_NAMES[model]}, {name}" for model, name in columns)]
+    return {
+        "sentences": held_out.describe_sweep(sweep, null, summary),
+        "tables": [Table(caption, header, rows)],
+        "more": "All models of the sweep",
+        "details": [_all_models(table, name) for name, table in letters.items()],
+    }
+
+
+def _all_models(sweep: pd.DataFrame, letters: str) -> Table:
+    header = ["model", "words that it learns from", "AUROC out of fold (standard error)",
+              "AUROC on held-out chromosomes (95 % interval)", "Brier score there"]  # fmt: skip
+    rows = [[held_out.model_text(row) + (" (chosen)" if row.chosen else ""), f"{row.n_features:,}",
+             f"{row.cv_auroc:.3f} ({row.cv_se:.3f})", held_out.area_text(row), f"{row.brier:.3f}"]
+            for row in records(sweep)]  # fmt: skip
+    return Table(f"Models of the sweep, {letters}", header, rows)
+
+
+def _smoothing(results: Mapping[str, Any]) -> dict[str, Any]:
+    measured = results["audit/smoothing.tsv"]
+    cells = {(row.method, row.metric): write_value(row.metric, row) for row in records(measured)}
+    rows = [[name, *(cells.get((method, metric), _NOTHING) for metric in _SMOOTHED_METRICS)]
+            for method, name in _SMOOTHED.items()]  # fmt: skip
+    caption = "Windows along held-out chromosomes (95 % intervals by bootstrap over blocks)"
+    return {
+        "sentences": held_out.describe_smoothing(measured, results["audit/smoothing.json"]),
+        "tables": [Table(caption, ["windows told apart by", *_SMOOTHED_METRICS.values()], rows)] if cells else [],
+    }
+
+
 def _genes(results: Mapping[str, Any]) -> dict[str, Any]:
     counts, flags = results["audit/gene_counts.tsv"], results["audit/gene_flags.tsv"]
     worth = pd.DataFrame(results.get("audit/genes.json", {}).get("windows", []))
@@ -271,6 +325,12 @@ _SECTIONS: Sequence[tuple[Section, Sequence[str], _Builder]] = (
     (Section("matching", "Depleted windows alike in composition", "17_matching",
              "Standardised differences between the classes, before and after matching"),
      ["audit/matched/balance.tsv", "audit/matched/match.json"], _matching),
+    (Section("sweep", "How much words of each length tell", "19_sweep",
+             "AUROC on held-out chromosomes by the length of words, on the letters of the run and on random letters"),
+     ["audit/sweep.tsv", "audit/sweep.json", "audit/null/sweep.tsv"], _sweep),
+    (Section("smoothing", "Along a chromosome: what neighbours add", "23_smoothing",
+             "How well windows are told apart by score, moving average and posterior; a chromosome window by window"),
+     ["audit/smoothing.tsv", "audit/smoothing.json"], _smoothing),
     (Section("genes", "Genes that training has seen", "15_gene_audit",
              "Predicted genes in and near training windows against all genes; their scores, published and out of fold"),
      ["audit/gene_counts.tsv", "audit/gene_flags.tsv"], _genes),
