@@ -23,7 +23,9 @@ from neanderthal_nlp.files import sha256
 from neanderthal_nlp.parameters import CONTROLS, MODELS
 from neanderthal_nlp.profiles import INPUTS
 
-SMALL = ["epochs=3", "audit_epochs=3", "n_estimators=20", "n_draws=19", "audit_draws=19", "word2vec_windows=40"]
+SMALL = ["epochs=3", "audit_epochs=3", "n_estimators=20", "n_draws=19", "audit_draws=19", "word2vec_windows=40",
+         "sweep_features=40", "sweep_windows=200", "sequence_windows=80", "sequence_epochs=1",
+         "sequence_cnn_epochs=1"]  # fmt: skip
 SIZES = {"chr1": 2_500_000, "chr2": 2_000_000, "chr3": 1_500_000}
 
 
