@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import copy
+import errno
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from io import StringIO
-from itertools import islice
+from itertools import islice, permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -43,6 +45,10 @@ _UNNAMED = "your letters"
 _NAME_LENGTH = 40  # characters of a name that are shown
 _TREES = 20  # of a forest that are explained between two looks at the clock
 _USERS, _WAITING = 2, 32
+_ASK = "(...asked) => { window.asked = JSON.stringify(asked); return asked; }"
+_STANDS = "(answer, ...asked) => JSON.stringify(asked) === window.asked ? answer : ''"
+_ONLY = "(given, other) => given === null || given === '' ? other : null"
+_TAKEN = "port {port} is taken: name another by --port"
 _DELETE = (60, 300)  # how often files are looked at, and how old they get, seconds
 
 
@@ -103,10 +109,8 @@ def read_letters(source: str | Path, *, max_letters: int = MAX_LETTERS) -> list[
         text = f">{_UNNAMED}\n{text}"
     records: list[tuple[str, str]] = []
     for title, sequence in islice(SimpleFastaParser(StringIO(text)), MAX_RECORDS + 1):
-        name = (title.split() or [f"record {len(records) + 1}"])[0] if title != _UNNAMED else title
+        name = _cut((title.split() or [f"record {len(records) + 1}"])[0] if title != _UNNAMED else title)
         letters = "".join(sequence.split())
-        if len(name) > _NAME_LENGTH:
-            name = name[: _NAME_LENGTH - 1] + "…"
         if not letters:
             raise InputError(f"{name}: found no letters under this name")
         records.append((name, letters))
@@ -115,6 +119,10 @@ def read_letters(source: str | Path, *, max_letters: int = MAX_LETTERS) -> list[
     if sum(len(letters) for _, letters in records) > max_letters:
         raise too_long
     return records
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= _NAME_LENGTH else name[: _NAME_LENGTH - 1] + "…"
 
 
 def answer(
@@ -185,6 +193,31 @@ def _explain(bundle: Bundle, counts: np.ndarray, in_time: Callable[[], bool]) ->
     return total / len(trees)
 
 
+def find_gene(genes: pd.DataFrame, chosen: int | str) -> pd.Series:
+    """Row of a table of genes: that of a number, or the only one of a symbol that was typed, in either case.
+
+    Parameters
+    ----------
+    genes : DataFrame
+        `Gene`, `Gene_Symbol`.
+    chosen : int or str
+
+    Raises
+    ------
+    InputError
+        No gene has this symbol, or several places have it.
+    """
+    if isinstance(chosen, int) and 0 <= chosen < len(genes):
+        return genes.iloc[chosen]
+    symbol = str(chosen).strip()
+    found = genes[genes["Gene_Symbol"].str.upper() == symbol.upper()]
+    if found.empty:
+        raise InputError(f"{_cut(symbol)}: no gene of this symbol is in the table of genes: pick one from the list")
+    if len(found) > 1:
+        raise InputError(f"{_cut(symbol)}: {len(found)} places have this symbol: pick one of them from the list")
+    return found.iloc[0]
+
+
 def read_gene(gene: str, symbol: str, genome: Genome, length: int) -> str:
     """FASTA of the first letters of a gene, on the forward strand as in the article.
 
@@ -218,7 +251,8 @@ def build_app(
     bundles : mapping of str to Bundle
         By the name under which they are offered; the first is the default.
     genes : DataFrame, optional
-        `Gene`, `Gene_Symbol`, as `genes.read_predictions` returns them; offered where there is a genome.
+        `Gene`, `Gene_Symbol`, as `genes.read_predictions` returns them; offered where there is a genome, in the order
+        of the symbols.
     genome : Genome, optional
         Open as long as the page is.
     max_letters, timeout
@@ -232,10 +266,18 @@ def build_app(
 
     # Neither Matplotlib's settings nor a genome file may be used by two threads at once.
     drawing, reading = threading.Lock(), threading.Lock()
-    offered = genes.drop_duplicates(["Gene", "Gene_Symbol"]) if genes is not None and genome is not None else None
+    offered = None if genes is None or genome is None else _in_order(genes)
     length = min(GENE_LENGTH, *(bundle.window_length for bundle in bundles.values()))
 
-    def show(text: str | None, file: str | None, name: str | None) -> str:
+    def choose(text: str | None, file: str | None, gene: int | str | None) -> str | Path:
+        """The source that is given: the page empties the others."""
+        if gene is None or gene == "" or offered is None or genome is None:
+            return Path(file) if file else text or ""
+        found = find_gene(offered, gene)
+        with reading:
+            return read_gene(found["Gene"], found["Gene_Symbol"], genome, length)
+
+    def show(text: str | None, file: str | None, name: str | None, gene: int | str | None = None) -> str:
         bundle = bundles.get(name or "")
         if bundle is None:
             return format_error(f"found no model of this name, expected {' or '.join(bundles)}")
@@ -244,21 +286,11 @@ def build_app(
                 f"{Path(file).name}: removed, as every file after {_DELETE[1] // 60} minutes: drop it again"
             )
         try:
-            found = answer(Path(file) if file else text or "", bundle, max_letters=max_letters, timeout=timeout)
+            found = answer(choose(text, file, gene), bundle, max_letters=max_letters, timeout=timeout)
         except InputError as error:
             return format_error(str(error))
         with drawing:
             return format_answer(found, bundle)
-
-    def pick(row: int | None) -> tuple[str, None, str]:
-        if row is None or offered is None or genome is None:
-            return "", None, ""
-        gene = offered.iloc[row]
-        try:
-            with reading:
-                return read_gene(gene["Gene"], gene["Gene_Symbol"], genome, length), None, ""
-        except InputError as error:
-            return "", None, format_error(str(error))
 
     with gr.Blocks(title="A stretch of your DNA", analytics_enabled=False, delete_cache=_DELETE) as page:
         gr.HTML(format_header(bundles), elem_id="top")
@@ -269,12 +301,12 @@ def build_app(
                 info=f"Bare letters or FASTA, {min(b.min_length for b in bundles.values()):,} letters or more.",
             )  # fmt: skip
             file = gr.File(label="or drop a file", height=84, elem_id="file", buttons=[])
-            if offered is not None:
-                gene = gr.Dropdown(
-                    [(f"{row.Gene_Symbol}  ·  {row.Gene}", i) for i, row in enumerate(_records(offered))], value=None,
-                    label="or pick a gene", info=f"Its first {length:,} letters are read from the genome.",
-                    elem_id="gene", buttons=[],
-                )  # fmt: skip
+            # A symbol that is not in the list has to arrive, to be told so.
+            gene = None if offered is None else gr.Dropdown(
+                [(f"{row.Gene_Symbol}  ·  {row.Gene}", i) for i, row in enumerate(_records(offered))], value=None,
+                label="or pick a gene", info=f"Its first {length:,} letters are read from the genome.",
+                elem_id="gene", buttons=[], allow_custom_value=True,
+            )  # fmt: skip
             model = gr.Radio(
                 [(_describe(name, bundle), name) for name, bundle in bundles.items()], value=next(iter(bundles)),
                 label="Model", elem_id="model", buttons=[],
@@ -282,13 +314,24 @@ def build_app(
             button = gr.Button("Show me", variant="primary", elem_id="show")
         result = gr.HTML(elem_id="answer")
         private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-        button.click(show, [text, file, model], result, **private | {"show_progress": "full"}, scroll_to_output=True)
-        text.input(lambda: None, None, file, **private)  # one source at a time
-        file.upload(lambda: "", None, text, **private)
-        if offered is not None:
-            gene.input(pick, gene, [text, file, result], **private)
+        sources: list[Any] = [text, file] if gene is None else [text, file, gene]
+        fields = [text, file, model, *sources[2:]]
+        asked = button.click(show, fields, result, js=_ASK, scroll_to_output=True,
+                             **private | {"show_progress": "full"})  # fmt: skip
+        # One source at a time: the last. In the browser, which is faster than a hand at "Show me".
+        for given, other in permutations(sources, 2):
+            given.change(None, [given, other], other, js=_ONLY, **private)
+        # An answer stands as long as what was asked, which may change before it comes.
+        gr.on([field.change for field in fields], None, None, result, js="() => ''", **private)
+        asked.then(None, [result, *fields], result, js=_STANDS, **private)
     page.queue(default_concurrency_limit=_USERS, max_size=_WAITING, api_open=False)
     return page
+
+
+def _in_order(genes: pd.DataFrame) -> pd.DataFrame:
+    """Each gene once, by its symbol."""
+    unique = genes.drop_duplicates(["Gene", "Gene_Symbol"])
+    return unique.sort_values(["Gene_Symbol", "Gene"], key=lambda column: column.str.upper(), ignore_index=True)
 
 
 def _describe(name: str, bundle: Bundle) -> str:
@@ -317,8 +360,9 @@ def serve(page: gradio.Blocks, *, host: str, port: int | None, max_letters: int 
     Raises
     ------
     InputError
-        The port is taken.
+        The port is taken, or there is no listening on the host.
     """
+    _check_free(host, port)
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     import gradio as gr
 
@@ -335,6 +379,19 @@ def serve(page: gradio.Blocks, *, host: str, port: int | None, max_letters: int 
             run_history=False, enable_monitoring=False, ssr_mode=False, pwa=False, mcp_server=False,
             max_file_size=2 * max_letters, theme=theme, css=read_template("app.css"), prevent_thread_lock=True,
         )  # fmt: skip
-    except OSError as error:
-        raise InputError(f"{host}:{port}: cannot listen there ({error})") from None
+    except OSError:  # Gradio wants the port of this machine, too, whatever the host
+        raise InputError(_TAKEN.format(port=port) if port else "found no free port: name one by --port") from None
     return address
+
+
+def _check_free(host: str, port: int | None) -> None:
+    """Refuse a port that is taken, and a host on which nothing can listen."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host.strip("[]"), port or 0))
+    except OSError as error:
+        if port and error.errno == errno.EADDRINUSE:
+            raise InputError(_TAKEN.format(port=port)) from None
+        raise InputError(f"{host}{f':{port}' if port else ''}: cannot listen there ({error.strerror})") from None

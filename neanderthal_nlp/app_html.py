@@ -65,7 +65,8 @@ def with_prior(probability: float, share: float = SHARE) -> float:
 
 def format_header(bundles: Mapping[str, Bundle]) -> str:
     """Top of the page: what it does, and a warning if a model knows made-up DNA only."""
-    return _render("app_header.html", synthetic=any(bundle.synthetic for bundle in bundles.values()))
+    synthetic = [name for name, bundle in bundles.items() if bundle.synthetic]
+    return _render("app_header.html", synthetic=synthetic, invented=len(synthetic) == len(bundles))
 
 
 def format_error(message: str) -> str:

@@ -56,6 +56,7 @@ from neanderthal_nlp.variants import (
     pick_allele,
     read_call,
     spell_genotype,
+    spell_number,
 )
 
 _PIECE = 1 << 20  # nt of the reference that are held at once
@@ -313,7 +314,7 @@ class HaplotypeGenome:
                     counts[call] += 1
         counts[UNPHASED] += unphased
         if unphased and not self._allow_unphased:
-            raise InputError(f"{self.path}: {unphased:,} {UNPHASED} of {self.sample} in "
+            raise InputError(f"{self.path}: {spell_number(unphased, UNPHASED)} of {self.sample} in "
                              f"{chrom}:{start + 1}-{end}, the first {first}: expected phased genotypes such as 0|1 "
                              "(--allow-unphased takes their alleles in the written order)")  # fmt: skip
 
@@ -343,7 +344,7 @@ class HaplotypeGenome:
 
     def _check_ref(self, call: Call, letters: str, chrom: str) -> None:
         if not letters.upper().startswith(call.ref[: len(letters)].upper()):
-            ref, found = (text if len(text) <= 20 else f"{text[:20]}…" for text in (call.ref, letters))
+            ref, found = (text.upper() if len(text) <= 20 else f"{text[:20].upper()}…" for text in (call.ref, letters))
             raise InputError(f"{self.path}: {chrom}:{call.start + 1}: found REF {ref}, expected {found} as in "
                              f"{self._genome.path}: another build?")  # fmt: skip
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import gzip
+import re
+import shlex
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,20 +13,22 @@ import pandas as pd
 import pysam
 
 from neanderthal_nlp.errors import InputError
-from neanderthal_nlp.files import is_gzip
+from neanderthal_nlp.files import GZIP_MAGIC, open_binary
 from neanderthal_nlp.intervals import match_naming
 
 SNV, MNV, INDEL = "SNVs", "MNVs", "indels"
 APPLIED = (SNV, MNV, INDEL)
 """Kinds of records that are written in; an indel is any allele of another length than the reference's."""
-OVERLAPPING, MISSING, HAPLOID = "overlapping another record", "missing genotype", "haploid genotype"
-DELETED, SYMBOLIC, BEFORE = "allele *", "symbolic allele", "starting before the stretch"
+OVERLAPPING, MISSING, HAPLOID = "overlapping another record", "missing genotypes", "haploid genotypes"
+DELETED, SYMBOLIC, BEFORE = "alleles *", "symbolic alleles", "starting before the stretch"
 SKIPPED = (OVERLAPPING, MISSING, HAPLOID, DELETED, SYMBOLIC, BEFORE)
 """Reasons for which a record leaves the reference's letters."""
 UNPHASED = "unphased or half missing genotypes"
 """Those that do not say which copy has an allele, such as 0/1 and ./1."""
 
 _BLOCKS = ("<*>", "<NON_REF>")  # of gVCF: evidence for the reference
+_VCF, _BCF = b"##fileformat=VCF", b"BCF"
+_BGZIP = GZIP_MAGIC + b"\x08\x04"  # gzip with an extra field, which plain gzip has not (SAM specification, 4.1)
 
 
 class Call(NamedTuple):
@@ -110,29 +114,54 @@ def read_call(record: Any, allele: int) -> Call | str:
     return Call(record.start, record.ref, alt, len(record.ref)) if alt.isalpha() else SYMBOLIC
 
 
+def spell_number(n: int, what: str) -> str:
+    """Say how many: 1 SNV, 2 SNVs; `what` is a plural, or no noun at all."""
+    return f"{n:,} {re.sub(r'((?<=ch)e)?s(?= [*]$|$)', '', what) if n == 1 else what}"
+
+
 def open_variants(path: Path) -> Any:
     """Open a VCF (bgzip) or BCF that has its index beside it, as pysam's `VariantFile`.
 
     Raises
     ------
     InputError
-        It is missing, damaged, not compressed by bgzip or without an index; the message names the command that helps.
+        It is missing, no VCF or BCF, damaged, not compressed by bgzip or without an index; the message names the
+        command that helps, of the bcftools inside pysam.
     """
-    if not is_gzip(path):
-        raise InputError(f"{path}: not compressed by bgzip: run `bgzip {path}` and `tabix -p vcf {path}.gz`")
+    index = _bcftools("index", "-f", path)
     try:
-        with gzip.open(path) as content:
-            command = "bcftools index" if content.read(3) == b"BCF" else "tabix -p vcf"
+        _check_form(path)
         if not any(Path(f"{path}{suffix}").exists() for suffix in (".tbi", ".csi")):
-            raise InputError(f"{path}: no index beside it: run `{command} {path}`")
+            raise InputError(f"{path}: no index beside it: run {index}")
         file = pysam.VariantFile(str(path))
-    except (OSError, EOFError, ValueError, NotImplementedError) as error:
+    except (OSError, EOFError, ValueError, NotImplementedError, zlib.error) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path}: not a complete VCF or BCF file ({error})") from None
     if file.index is None:
-        raise InputError(f"{path}: its index cannot be read: delete it and run `{command} {path}`")
+        raise InputError(f"{path}: its index cannot be read: run {index}")
     return file
+
+
+def _check_form(path: Path) -> None:
+    """Refuse what is no VCF or BCF, and what is not compressed by bgzip."""
+    with open_binary(path) as content:
+        start = content.read(len(_VCF))
+    if not start.startswith((_VCF, _BCF)):
+        raise InputError(f"{path}: neither VCF nor BCF (found {start!r}, expected {_VCF.decode()})")
+    with path.open("rb") as raw:
+        packed_by = raw.read(len(_BGZIP))
+    if packed_by != _BGZIP:
+        found = "gzip, not bgzip" if packed_by.startswith(GZIP_MAGIC) else "not compressed by bgzip"
+        packed = path.with_name(f"{path.name.removesuffix('.gz').removesuffix('.vcf')}.bgzip.vcf.gz")
+        raise InputError(f"{path}: {found}: run {_bcftools('view', '--write-index', '-Oz', '-o', packed, path)} "
+                         f"and give {packed}")  # fmt: skip
+
+
+def _bcftools(command: str, *arguments: str | Path) -> str:
+    """Spell a command of the bcftools inside pysam: neither that program nor tabix need be installed."""
+    code = f"import sys, pysam.bcftools as b; b.{command}(*sys.argv[1:], catch_stdout=False)"
+    return f"`python -c {shlex.quote(code)} {shlex.join(map(str, arguments))}`"
 
 
 def choose_sample(path: Path, samples: list[str], sample: str | None) -> str:
@@ -153,5 +182,6 @@ def explain_naming(chrom: str, contigs: list[str], path: Path) -> str:
     other = match_naming(pd.DataFrame({"chrom": [chrom]}), dict.fromkeys(contigs, 0))["chrom"].iloc[0]
     if other == chrom:
         return found
-    return (f"{found}: rename its chromosomes as the genome's: `bcftools annotate --rename-chrs names.txt -Oz -o "
-            f"renamed.vcf.gz {path}`, with lines such as `{other} {chrom}` in names.txt")  # fmt: skip
+    command = _bcftools("annotate", "--rename-chrs", "names.txt", "--write-index", "-Oz", "-o", "renamed.vcf.gz", path)
+    return (f"{found}: rename its chromosomes as the genome's, with lines such as `{other} {chrom}` in names.txt: "
+            f"run {command} and give renamed.vcf.gz")  # fmt: skip

@@ -5,6 +5,7 @@ import inspect
 import os
 import re
 import signal
+import socket
 from base64 import b64decode
 from itertools import count
 from pathlib import Path
@@ -21,7 +22,7 @@ from typer.testing import CliRunner
 
 from neanderthal_nlp import app, app_html
 from neanderthal_nlp.along import profile_along
-from neanderthal_nlp.app import answer, read_gene, read_letters
+from neanderthal_nlp.app import answer, find_gene, read_gene, read_letters
 from neanderthal_nlp.app_html import format_answer, format_error, format_header, of_100, with_prior
 from neanderthal_nlp.bundle import score_counts, write_bundle
 from neanderthal_nlp.cli import page
@@ -214,6 +215,37 @@ def test_a_gene_is_read_from_the_genome(planted, tmp_path):
             read_gene("chr9:1-100", "ABC", genome, 50)
 
 
+GENES = pd.DataFrame(
+    [("chr2:1-9", "beta"), ("chr1:5-9", "TWICE"), ("chr1:1-9", "Alpha"), ("chr1:1-9", "Alpha"), ("chr1:2-9", "TWICE")],
+    columns=["Gene", "Gene_Symbol"],
+)
+
+
+def test_genes_are_offered_once_in_the_order_of_their_symbols(audited, planted, tmp_path):
+    pytest.importorskip("gradio")
+    with open_genome(planted.genome, cache=tmp_path) as genome:
+        built = app.build_app({"audited": audited}, genes=GENES, genome=genome)
+    field = next(block for block in built.get_config_file()["components"] if block["type"] == "dropdown")
+    assert [label.split("  ·  ") for label, _ in field["props"]["choices"]] == [
+        ["Alpha", "chr1:1-9"], ["beta", "chr2:1-9"], ["TWICE", "chr1:2-9"], ["TWICE", "chr1:5-9"],
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("chosen", "row"), [(0, 0), (4, 4), ("BETA", 0), (" Beta ", 0)])
+def test_genes_are_found_by_number_and_symbol(chosen, row):
+    assert find_gene(GENES, chosen).name == row
+
+
+@pytest.mark.parametrize(
+    ("chosen", "said"),
+    [("BRCA1", "BRCA1: no gene of this symbol"), (5, "5: no gene"), (-1, "-1: no gene"), ("4", "4: no gene"),
+     ([], "no gene"), ("x" * 99, f"{'x' * 39}…: no gene"), ("twice", "twice: 2 places have this symbol")],
+)  # fmt: skip
+def test_genes_that_are_not_there_are_refused(chosen, said, refused):
+    with refused(said):
+        find_gene(GENES, chosen)
+
+
 # What is said of it
 
 
@@ -281,9 +313,6 @@ def test_the_number_comes_with_what_it_is_worth(audited, as_published):
     assert f"{of_100(row['probability'])} %" in said
     assert f"95 % range: {of_100(row['low'])} to {of_100(row['high'])} %" in said
     assert f"would be Neanderthal {of_100(with_prior(row['probability']))} times in 100" in said
-    assert "like the reference genome at places where some people carry DNA that is called Neanderthal" in said
-    assert "It does not mean that your stretch was inherited" in said
-    assert "has read the reference human genome" in plain(format_header({"audited": audited}))
     assert "DNA of another species, or junk, may still get a number" in said
     auroc = [row for row in audited.metrics if row["metric"] == "auroc"]
     assert audited.calibration.lengths.tolist() == [1_000, 2_000]
@@ -294,11 +323,38 @@ def test_the_number_comes_with_what_it_is_worth(audited, as_published):
     assert all(text in said for text in (f"{100 * row['gc']:.1f} %", "38.1 %", "42.2 %", "made-up DNA only"))
     votes = plain(format_answer(answer(draw_letters(1, LENGTH - 100), as_published), as_published))
     assert "of 100 decision trees say Neanderthal" in votes
-    assert "It does not mean that your stretch was inherited" in votes
     assert "of 2,000 letters each. Windows overlap, so part of that may be memory." in votes
     assert "trained anew" not in votes
     assert "shorter than the 2,000 letters" in votes
     assert "95 % range" not in votes
+
+
+def test_the_number_is_about_places_of_the_genome_that_was_read(bundle):
+    found, real = answer(draw_letters(1), bundle), bundle._replace(synthetic=False)
+    said, invented = plain(format_answer(found, real)), plain(format_answer(found, bundle))
+    assert "Some places of the human genome are called Neanderthal" in said
+    assert "from such a place" in said
+    assert "Whether your own copy came from a Neanderthal is another question" in said
+    assert "Some places of the invented genome play Neanderthal" in invented
+    assert "human genome" not in invented
+    assert "your own copy" not in invented
+    one = found._replace(stretches=found.stretches.assign(probability=0.01))
+    if bundle.calibration is not None:
+        assert "get this number, 1 is expected to be" in plain(format_answer(one, bundle))
+
+
+def test_the_header_says_which_genome_was_read(audited):
+    real = audited._replace(synthetic=False)
+    said = plain(format_header({"mine": audited, "other": audited}))
+    assert "A model has read an invented genome" in said
+    assert "reference human genome" not in said
+    assert "Made-up DNA only" in said
+    said = plain(format_header({"mine": real}))
+    assert "A model has read the reference human genome" in said
+    assert "invented" not in said
+    said = plain(format_header({"mine": real, "toy <b>": audited}))
+    assert "A model has read the reference human genome" in said
+    assert "The genome that toy &lt;b&gt; was trained on is invented" in said
 
 
 def test_a_forest_is_shown_beside_one_that_had_not_seen_the_chromosomes(as_published):
@@ -473,13 +529,42 @@ def test_requests_without_letters_or_model_are_answered(audited, tmp_path):
     )
     for name in (None, "none"):
         assert "found no model of this name, expected audited" in show(draw_letters(1), None, name)
+    assert "found no letters" in show("", None, "audited", "BRCA1")  # where no genes are offered
+
+
+def test_a_port_that_is_taken_and_a_host_that_is_not_ours_are_told(audited, refused):
+    pytest.importorskip("gradio")
+    built = app.build_app({"audited": audited})
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        for host in ("127.0.0.1", "0.0.0.0"):  # noqa: S104
+            with pytest.raises(InputError) as caught:
+                app.serve(built, host=host, port=port)
+            assert str(caught.value) == f"port {port} is taken: name another by --port"
+    with refused("192.0.2.1: cannot listen there (Cannot assign"):
+        app.serve(built, host="192.0.2.1", port=None)
+
+
+def test_what_gradio_says_of_ports_is_not_passed_on(audited, monkeypatch):
+    gradio = pytest.importorskip("gradio")
+
+    def launch(self, **options):
+        raise OSError("GRADIO_SERVER_PORT")
+
+    monkeypatch.setattr(gradio.Blocks, "launch", launch)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        free = other.getsockname()[1]
+    for port, said in ((free, f"port {free} is taken: name another"), (None, "found no free port: name one")):
+        with pytest.raises(InputError) as caught:
+            app.serve(app.build_app({"audited": audited}), host="127.0.0.1", port=port)
+        assert str(caught.value) == f"{said} by --port"
 
 
 def test_the_page_has_no_public_interface(audited, as_published):
     pytest.importorskip("gradio")
     built = app.build_app({"audited": audited, "as published": as_published})
     config = built.get_config_file()
-    assert len(built.fns) == 3
+    assert [fn.fn.__name__ for fn in built.fns.values() if fn.fn] == ["show"]
     assert all(fn.api_visibility == "private" for fn in built.fns.values())
     assert config["analytics_enabled"] is False
     assert not any(block["type"] == "dropdown" for block in config["components"])

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,6 +14,7 @@ import pandas as pd
 import pytest
 from planted import LENGTH, draw_letters
 
+from neanderthal_nlp import app
 from neanderthal_nlp.app import answer, build_app, serve
 from neanderthal_nlp.app_html import of_100
 from neanderthal_nlp.bundle import write_bundle
@@ -145,6 +147,60 @@ def test_a_file_is_answered(visit, tmp_path, pack):
     says(page, "Too short to say")
 
 
+def paste(page, text):
+    page.evaluate("text => navigator.clipboard.writeText(text)", text)
+    page.locator("#letters textarea").press("ControlOrMeta+v")
+
+
+@pytest.mark.parametrize("give", [paste, lambda page, text: page.locator("#letters textarea").fill(text)],
+                         ids=["pasted", "filled"])  # fmt: skip
+def test_letters_that_come_after_a_file_are_those_that_count(visit, tmp_path, give):
+    path, page = tmp_path / "mine.fa", visit(permissions=["clipboard-read", "clipboard-write"])
+    path.write_text(f">mine\n{draw_letters(0)}\n", encoding="ascii")
+    drop(page, path)
+    give(page, f">theirs\n{draw_letters(1)}")
+    ask(page)
+    says(page, "theirs, letters 1 to")
+    playwright.expect(page.locator("#file table")).to_have_count(0)
+
+
+def test_an_answer_goes_when_what_was_asked_is_changed(visit, tmp_path):
+    path, page = tmp_path / "mine.fa", visit()
+    path.write_text(f">mine\n{draw_letters(0)}\n", encoding="ascii")
+    for change in (
+        lambda: page.locator("#letters textarea").press("Backspace"),
+        lambda: page.locator("#model label", has_text="as published").click(),
+        lambda: drop(page, path),
+    ):
+        ask(page, draw_letters(1))
+        says(page, "How much G and C")
+        change()
+        playwright.expect(page.locator("#answer article")).to_have_count(0)
+
+
+def test_an_answer_that_comes_after_a_change_is_not_shown(visit, monkeypatch):
+    page = visit()
+    asked, changed, answered = (threading.Event() for _ in range(3))
+
+    def slow(*arguments, **options):
+        asked.set()
+        assert changed.wait(60)
+        answered.set()
+        return answer(*arguments, **options)
+
+    monkeypatch.setattr(app, "answer", slow)
+    field = page.locator("#letters textarea")
+    ask(page, f">former\n{draw_letters(1)}")
+    assert asked.wait(60)
+    field.fill(f">latter\n{draw_letters(1)}")
+    changed.set()
+    assert answered.wait(60)
+    page.wait_for_timeout(3_000)  # enough to be shown, were it to be shown
+    assert "former" not in page.locator("#answer").inner_text()
+    ask(page)
+    says(page, "latter, letters 1 to")
+
+
 def test_what_cannot_be_scored_is_said(visit, tmp_path):
     page = visit()
     ask(page, "")
@@ -187,19 +243,51 @@ def test_too_much_is_refused(visit, tmp_path):
     playwright.expect(page.locator("[data-testid=toast-text]")).to_contain_text("exceed the maximum")
 
 
-def test_a_gene_can_be_picked(visit, planted, tmp_path):
+def test_a_gene_can_be_picked(visit, planted, audited, tmp_path):
     page = visit()
     field = page.locator("#gene input")
     field.fill(GENE[1])
     page.locator("[role=option]", has_text=GENE[1]).click()
-    with open_genome(planted.genome, cache=tmp_path) as genome:
-        letters = genome.fetch("chr2", 100, 1_900)
-    playwright.expect(page.locator("#letters textarea")).to_have_value(f">{GENE[0]} {GENE[1]}\n{letters}")
     ask(page)
     says(page, f"{GENE[0]}, letters 1 to 1,800")
+    with open_genome(planted.genome, cache=tmp_path) as genome:
+        probability = answer(genome.fetch("chr2", 100, 1_900), audited).stretches.loc[0, "probability"]
+    assert page.locator(".nn-big").inner_text() == f"{of_100(probability)} %"
     field.fill("NOWHERE")
     page.locator("[role=option]", has_text="NOWHERE").click()
+    ask(page)
     says(page, "no chromosome chr9")
+
+
+def test_a_gene_that_is_typed_is_looked_for(visit):
+    page = visit()
+    field, letters = page.locator("#gene input"), page.locator("#letters textarea")
+    letters.fill("ACGT")
+    field.fill("BRCA1")
+    ask(page)
+    says(page, "BRCA1: no gene of this symbol is in the table of genes")
+    playwright.expect(field).to_have_value("BRCA1")
+    playwright.expect(letters).to_have_value("")  # one source at a time
+    field.fill("")
+    ask(page)
+    says(page, "found no letters")
+    field.fill(GENE[1].lower())
+    ask(page)
+    says(page, f"{GENE[0]}, letters 1 to 1,800")
+    letters.fill(draw_letters(1))
+    playwright.expect(field).to_have_value("")
+    ask(page)
+    says(page, "your letters, letters 1 to")
+
+
+def test_a_look_at_the_genes_leaves_the_letters(visit):
+    page = visit()
+    ask(page, draw_letters(1))
+    says(page, "your letters, letters 1 to")
+    page.locator("#gene input").focus()
+    page.locator("#letters textarea").focus()
+    ask(page)
+    says(page, "your letters, letters 1 to")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

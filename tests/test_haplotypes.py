@@ -1,10 +1,15 @@
 """Haplotypes are those of bcftools consensus; what differs from it, and what is refused."""
 
+import gzip
 import json
 import random
+import re
+import shlex
 import subprocess
+import sys
 from collections import Counter
 from itertools import pairwise
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -32,6 +37,7 @@ from neanderthal_nlp.variants import (
     SYMBOLIC,
     UNPHASED,
     count_alleles,
+    spell_number,
 )
 
 HEADER = """##fileformat=VCFv4.2
@@ -409,7 +415,7 @@ def test_alleles_of_unphased_heterozygotes(spell, refused):
     for copy in (1, 2):
         with refused("3 unphased or half missing genotypes of S in c:1-8", "the first 0/1 at c:4", "--allow-unphased"):
             spell("ACGTACGT", records, copy)
-        with refused("1 unphased or half missing genotypes of S in c:8-8", "the first ./1 at c:8"):
+        with refused("1 unphased or half missing genotype of S in c:8-8", "the first ./1 at c:8"):
             spell("ACGTACGT", records, copy, span=(7, 8))
     first, second = (spell("ACGTACGT", records, copy, allow_unphased=True) for copy in (1, 2))
     assert (first.sequence, second.sequence) == ("ACTTAAGT", "ACTCAGAA")
@@ -486,6 +492,8 @@ def test_another_reference_is_refused(spell, refused):
     with refused("spell.vcf.gz: c:3: found REF A, expected G", "spell.fa", "another build?"):
         spell("ACGTACGT", [(3, "A", "C", "1|0")])
     assert spell("ACGTACGT", [(3, "A", "C", "1|0")], 2).sequence == "ACGTACGT"  # as bcftools: where it is written in
+    with refused("c:3: found REF N, expected G"):
+        spell("acgtacgt", [(3, "n", "C", "1|0")])
     with refused("c:2: found REF CGTACGTACGTACGTACGTT…, expected CGTACGTACGTACGTACGTA…"):
         spell("ACGT" * 10, [(2, "CGTACGTACGTACGTACGTTT", "C", "1|0")])
 
@@ -518,7 +526,7 @@ def test_stretches_outside_the_genome_are_refused(person, tmp_path, refused, chr
 @pytest.mark.parametrize(
     ("contigs", "chrom", "parts"),
     [
-        (["1", "2"], "chr1", ("no chromosome chr1", "found 1, 2", "bcftools annotate --rename-chrs", "`1 chr1`")),
+        (["1", "2"], "chr1", ("no chromosome chr1", "found 1, 2", "b.annotate(", "--rename-chrs", "`1 chr1`")),
         (["chr1", "chr2"], "1", ("no chromosome 1", "`chr1 1`")),
         (["MT"], "chrM", ("no chromosome chrM", "`MT chrM`")),
         ([f"x{i}" for i in range(9)], "chr1", ("no chromosome chr1", "found x0, x1, x2, x3, x4, …)")),
@@ -542,6 +550,11 @@ def test_files_that_cannot_be_read_are_refused(person, tmp_path, refused):
         tmp_path / name for name in ("p.vcf", "cut.vcf.gz", "bare.vcf.gz", "text.gz", "b.bcf", "other.vcf.gz")
     )
     plain.write_text(HEADER)
+    gzipped, empty = tmp_path / "g.vcf.gz", tmp_path / "empty.vcf.gz"
+    gzipped.write_bytes(gzip.compress(HEADER.encode()))
+    empty.write_bytes(gzip.compress(b""))
+    for path, pack in ((tmp_path / "g.fa.gz", gzip.compress), (tmp_path / "p.fa", bytes)):
+        path.write_bytes(pack(b">chr1 first\nACGT\n"))
     bare.write_bytes(whole)
     cut.write_bytes(whole[:-60])
     other.write_bytes(whole)
@@ -559,12 +572,16 @@ def test_files_that_cannot_be_read_are_refused(person, tmp_path, refused):
     noisy.write_bytes(noisy.read_bytes()[:middle] + bytes(200) + noisy.read_bytes()[middle + 200 :])
     cases = {
         tmp_path / "absent.vcf.gz": ["cannot be read"],
-        plain: ["not compressed by bgzip", f"`bgzip {plain}`", f"`tabix -p vcf {plain}.gz`"],
-        bare: ["no index", f"`tabix -p vcf {bare}`"],
-        bcf: ["no index", f"`bcftools index {bcf}`"],
-        text: ["not a complete VCF"],
+        plain: ["not compressed by bgzip: run `python -c", f"{plain}` and give {tmp_path / 'p.bgzip.vcf.gz'}"],
+        gzipped: ["gzip, not bgzip: run `python -c", f"{gzipped}` and give {tmp_path / 'g.bgzip.vcf.gz'}"],
+        empty: ["neither VCF nor BCF (found b'',"],
+        bare: ["no index", f"{bare}`"],
+        bcf: ["no index", f"{bcf}`"],
+        text: ["neither VCF nor BCF (found b'no variants\\n', expected ##fileformat=VCF)"],
+        tmp_path / "g.fa.gz": ["neither VCF nor BCF (found b'>chr1 first"],
+        tmp_path / "p.fa": ["neither VCF nor BCF (found b'>chr1 first"],
         cut: [""],
-        other: ["index"],
+        other: ["its index cannot be read"],
         none: ["no samples"],
         noisy: ["damaged at chr1:0-5000"],
     }
@@ -572,6 +589,52 @@ def test_files_that_cannot_be_read_are_refused(person, tmp_path, refused):
         for path, parts in cases.items():
             with refused(path, *parts):
                 haplotype(genome, path, "chr1", 0, 5_000, sample=None if path == none else "me")
+
+
+@pytest.mark.parametrize("form", ["plain", "gzip", "without index", "damaged index", "BCF", "plain BCF"])
+def test_the_command_of_a_refusal_helps(person, tmp_path, form):
+    letters, fasta, vcf = person
+    path = tmp_path / f"it's {form}.{'bcf' if 'BCF' in form else 'vcf.gz'}"
+    if "BCF" in form:
+        pysam.bcftools.view("-Ou" if "plain" in form else "-Ob", "-o", str(path), str(vcf), catch_stdout=False)
+    else:
+        packed, plain = vcf.read_bytes(), gzip.decompress(vcf.read_bytes())
+        path.write_bytes({"plain": plain, "gzip": gzip.compress(plain)}.get(form, packed))
+    if form == "damaged index":
+        (tmp_path / f"{path.name}.tbi").write_bytes(b"no index")
+    with open_genome(fasta, cache=tmp_path / "cache") as genome:
+        with pytest.raises(InputError) as caught:
+            HaplotypeGenome(genome, path, sample="me")
+        command = shlex.split(re.search("`(.+)`", str(caught.value))[1])
+        subprocess.run([sys.executable, *command[1:]], check=True)
+        helped = Path(given[1]) if (given := re.search("and give (.+)$", str(caught.value))) else path
+        found = haplotype(genome, helped, "chr1", 0, 5_000, sample="me").sequence
+    assert command[0] == "python"
+    assert [i + 1 for i in range(5_000) if found[i] != letters["chr1"][i]] == [10, 2_500]
+
+
+def test_the_command_that_renames_chromosomes_helps(tmp_path, monkeypatch):
+    fasta = write_fasta_text({"chr1": "ACGT"}, tmp_path / "genome.fa")
+    vcf = write_vcf(tmp_path / "v.vcf.gz", [("1", 1, "A", "C", "1|1", ".")], contigs=["1"])
+    monkeypatch.chdir(tmp_path)
+    with open_genome(fasta, cache=tmp_path / "cache") as genome:
+        with pytest.raises(InputError) as caught:
+            haplotype(genome, vcf, "chr1", 0, 4)
+        line, command = re.findall("`(.+?)`", str(caught.value))
+        (tmp_path / "names.txt").write_text(f"{line}\n")
+        subprocess.run([sys.executable, *shlex.split(command)[1:]], check=True)
+        assert haplotype(genome, tmp_path / "renamed.vcf.gz", "chr1", 0, 4).sequence == "CCGT"
+
+
+@pytest.mark.parametrize(
+    ("what", "one"),
+    [(INDEL, "indel"), (UNPHASED, "unphased or half missing genotype"), (DELETED, "allele *"), ("stretches", "stretch"),
+     (OVERLAPPING, OVERLAPPING), (BEFORE, BEFORE)],
+)  # fmt: skip
+def test_numbers_are_said_in_one_and_many(what, one):
+    assert spell_number(1, what) == f"1 {one}"
+    assert spell_number(0, what) == f"0 {what}"
+    assert spell_number(1_234, what) == f"1,234 {what}"
 
 
 # The command --------------------------------------------------------------------------------------------------
@@ -602,7 +665,17 @@ def test_command_writes_whole_chromosomes(person, tmp_path, capsys):
     told = capsys.readouterr().err
     assert "me, copy 1: 2 SNVs, 0 MNVs, 0 indels (left out: none)" in told
     assert "left out: 1 of the genome's 2 chromosomes" in told
-    assert f"1 stretches, {len(letters['chr1']):,} nt" in told
+    assert f"1 stretch, {len(letters['chr1']):,} nt" in told
+
+
+@pytest.mark.parametrize("region", ["chr2", "2"])
+def test_command_writes_a_whole_chromosome(person, tmp_path, region, monkeypatch):
+    letters, fasta, vcf = person
+    monkeypatch.chdir(tmp_path)
+    Path(region).mkdir()  # a chromosome, whatever else has its name
+    run(fasta, vcf, tmp_path / "out", "--sample", "me", "--region", region)
+    for copy in (1, 2):
+        assert read_fasta(tmp_path / f"out/me.{copy}.fa") == {f"chr2:1-200 me copy {copy}": letters["chr2"]}
 
 
 @pytest.mark.parametrize("form", ["text", "other naming", "bed"])
@@ -629,8 +702,8 @@ def test_command_counts_what_is_left_out(tmp_path, capsys):
     assert read_fasta(tmp_path / "out/a_b_c.1.fa") == {"c:1-8 a/b c copy 1": "ACATGT"}
     assert read_fasta(tmp_path / "out/a_b_c.2.fa") == {"c:1-8 a/b c copy 2": "ACGTACTT"}
     told = capsys.readouterr().err
-    assert "copy 1: 1 SNVs, 0 MNVs, 1 indels (left out: 1 overlapping another record); 1 unphased" in told
-    assert "copy 2: 1 SNVs, 0 MNVs, 0 indels (left out: 1 haploid genotype); 1 unphased" in told
+    assert "copy 1: 1 SNV, 0 MNVs, 1 indel (left out: 1 overlapping another record); 1 unphased" in told
+    assert "copy 2: 1 SNV, 0 MNVs, 0 indels (left out: 1 haploid genotype); 1 unphased or half missing genotype" in told
 
 
 @pytest.fixture
@@ -679,9 +752,9 @@ def test_command_warns_of_letters_that_may_not_be_the_samples(man, tmp_path, cap
     assert second["chrY:1-70 man copy 2"] == letters["chrY"]
     told = capsys.readouterr().err
     assert "warning: chrX:1-80: some genotypes are haploid, others are not" in told
-    assert "warning: chrY:1-70: no genotype of man is called" in told
+    assert "warning: chrY:1-70: the VCF has no genotype of man there" in told
     assert "one copy of chr" not in told
-    assert "2 haploid genotype" in told
+    assert "2 haploid genotypes" in told
 
 
 def test_command_names_a_few_of_many_stretches(man, tmp_path, capsys):
@@ -697,7 +770,7 @@ def test_command_names_a_few_of_many_stretches(man, tmp_path, capsys):
         (["--region", "chr1:0-5"], ("--region", "chr1:0-5", "at least 1")),
         (["--region", "chr1:9-5"], ("--region", "chr1:9-5")),
         (["--region", "chr1:,-5"], ("--region", "chr1:,-5")),
-        (["--region", "chr1"], ("--region", "chr1", "chrom:start-end")),
+        (["--region", "chr7"], ("--region", "chr7", "a chromosome of the genome, such as chr1", "chrom:start-end")),
         (["--region", "chr7:1-5"], ("chr7",)),
         (["--region", "chr1:1-5001"], ("chr1:1-5001", "passes the end")),
     ],
@@ -710,9 +783,10 @@ def test_command_refuses_regions(person, tmp_path, refused, arguments, parts):
 
 
 @pytest.mark.parametrize(("ref", "genotype"), [("A", "0|1"), ("G", "0/1")])
-def test_command_leaves_nothing_where_one_copy_fails(tmp_path, ref, genotype):
+def test_command_leaves_and_says_nothing_where_one_copy_fails(tmp_path, capsys, ref, genotype):
     fasta = write_fasta_text({"c": "ACGTACGT"}, tmp_path / "genome.fa")
     vcf = write_vcf(tmp_path / "v.vcf.gz", [("c", 3, ref, "C", genotype, ".")])
     with pytest.raises(InputError):
         run(fasta, vcf, tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
+    assert capsys.readouterr().err == ""

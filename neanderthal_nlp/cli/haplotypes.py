@@ -30,8 +30,8 @@ def haplotypes(
     sample: Annotated[str | None, typer.Option(help="Sample of the VCF; not needed where it has one.")] = None,
     region: Annotated[
         str | None,
-        typer.Option(help="chr1:10001-20000 (1-based, the end included) or a BED file (default: every chromosome on "
-                     "which the VCF has records).")
+        typer.Option(help="Chromosome, such as chr1, stretch, such as chr1:10001-20000 (1-based, the end included), "
+                     "or BED file (default: every chromosome on which the VCF has records).")
     ] = None,
     allow_unphased: Annotated[
         bool, typer.Option("--allow-unphased", help="Take alleles of unphased or half missing genotypes (0/1, ./1) in "
@@ -42,6 +42,7 @@ def haplotypes(
     """Write the two haplotypes of a sample, to be scored as any FASTA."""
     from neanderthal_nlp.genome import open_genome
     from neanderthal_nlp.haplotypes import HaplotypeGenome, write_records
+    from neanderthal_nlp.variants import spell_number
 
     start = time.perf_counter()
     with ExitStack() as stack:
@@ -63,13 +64,15 @@ def haplotypes(
             has = regions if copy.copy == 1 else regions[np.logical_not(single)]
             with part.open("w", encoding="ascii") as handle:
                 counts[copy.copy] = write_records(has, copy, handle)
-            say("haplotypes", f"{name}, copy {copy.copy}: {_describe(counts[copy.copy])}")
         settings = {"sample": name, "region": region, "allow_unphased": allow_unphased}
         record = provenance({"genome": genome, "vcf": vcf}, settings, time.perf_counter() - start)
         write_json({"counts": counts, "one_copy": list(compress(names, single)), **record}, output / f"{stem}.json")
     if all(single):
         (output / f"{stem}.2.fa").unlink(missing_ok=True)  # of an earlier run with other regions
-    say("haplotypes", f"{len(regions):,} stretches, {(regions['end'] - regions['start']).sum():,} nt of the reference, "
+    for written, count in counts.items():  # once all are whole: a later one may fail
+        say("haplotypes", f"{name}, copy {written}: {_describe(count)}")
+    size = (regions["end"] - regions["start"]).sum()
+    say("haplotypes", f"{spell_number(len(regions), 'stretches')}, {size:,} nt of the reference, "
         f"in {', '.join(str(output / f'{stem}.{copy}.fa') for copy in counts)}")  # fmt: skip
 
 
@@ -84,6 +87,9 @@ def _regions(region: str | None, haplotype: HaplotypeGenome) -> pd.DataFrame:
             say("haplotypes", f"left out: {len(sizes) - len(chroms):,} of the genome's {len(sizes):,} chromosomes, "
                 "on which the VCF has no records")  # fmt: skip
         return pd.DataFrame({"chrom": chroms, "start": 0, "end": [sizes[chrom] for chrom in chroms]})
+    whole = match_naming(pd.DataFrame({"chrom": [region]}), sizes)["chrom"].iloc[0]
+    if whole in sizes:
+        return pd.DataFrame({"chrom": [whole], "start": 0, "end": [sizes[whole]]})
     if (place := PLACE.fullmatch(region)) is not None:
         first, last = (int(place[group].replace(",", "") or 0) for group in ("start", "end"))
         if not 1 <= first <= last:
@@ -92,7 +98,8 @@ def _regions(region: str | None, haplotype: HaplotypeGenome) -> pd.DataFrame:
     elif Path(region).exists():
         frame = read_bed(region)
     else:
-        raise InputError(f"--region: found {region}, expected chrom:start-end, such as chr1:10001-20000, or a BED file")
+        raise InputError(f"--region: found {region}, expected a chromosome of the genome, such as {next(iter(sizes))}, "
+                         "chrom:start-end, such as chr1:10001-20000, or a BED file")  # fmt: skip
     frame = match_naming(frame, sizes)
     check_regions(frame, sizes, source=region)
     return frame
@@ -118,13 +125,14 @@ def _tell_ploidies(sample: str, names: list[str], ploidies: list[set[int]]) -> N
         say("haplotypes", f"warning: {where}: some genotypes are haploid, others are not; copy 2 has the reference's "
             "letters where there is one copy (--region chooses the parts with two)")  # fmt: skip
     if where := some([not found for found in ploidies]):
-        say("haplotypes", f"warning: {where}: no genotype of {sample} is called there or behind; both copies have the "
-            "reference's letters")  # fmt: skip
+        say("haplotypes", f"warning: {where}: the VCF has no genotype of {sample} there, nor further along the "
+            "chromosome; both copies have the reference's letters")  # fmt: skip
 
 
 def _describe(counts: Counter[str]) -> str:
-    from neanderthal_nlp.variants import APPLIED, SKIPPED, UNPHASED
+    from neanderthal_nlp.variants import APPLIED, SKIPPED, UNPHASED, spell_number
 
-    skipped = ", ".join(f"{counts[reason]:,} {reason}" for reason in SKIPPED if counts[reason])
-    taken = f"; {counts[UNPHASED]:,} {UNPHASED} in their written order" if counts[UNPHASED] else ""
-    return f"{', '.join(f'{counts[kind]:,} {kind}' for kind in APPLIED)} (left out: {skipped or 'none'}){taken}"
+    applied = ", ".join(spell_number(counts[kind], kind) for kind in APPLIED)
+    skipped = ", ".join(spell_number(counts[reason], reason) for reason in SKIPPED if counts[reason])
+    taken = f"; {spell_number(counts[UNPHASED], UNPHASED)} in the written order" if counts[UNPHASED] else ""
+    return f"{applied} (left out: {skipped or 'none'}){taken}"
