@@ -404,6 +404,8 @@ Markdown(" ".join(findings.describe_intersections(tested.table)))
 # - `overlap=0`: only the composition is left. What do the rules reach now, and what do the models?
 # - Both 0: nothing was planted. Is anything found? If so, look twice: of many 95 % intervals some miss, and the
 #   article's gene test lets its draws fall into gaps, where there are no genes.
+#
+# **Next:** [08](08_follow_up.ipynb), the follow-up article's LSTM put to the same questions.
 
 # %%
 genome.close()

@@ -10,7 +10,8 @@ import pytest
 from notebook_runs import FOLDER, execute
 
 NOTEBOOKS = sorted(path.stem for path in FOLDER.glob("*.py"))
-SHORT = ["epochs=3", "n_estimators=50", "n_draws=50", "word2vec_windows=200", "audit_epochs=3", "audit_draws=50"]
+SHORT = ["epochs=3", "n_estimators=50", "n_draws=50", "word2vec_windows=200", "audit_epochs=3", "audit_draws=50",
+         "sequence_windows=2000", "sequence_epochs=3", "sequence_cnn_epochs=3", "sweep_windows=2000"]  # fmt: skip
 CELL_SECONDS = 1200
 
 

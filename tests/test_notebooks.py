@@ -47,7 +47,7 @@ def shows(cell):
 
 def test_notebooks_are_numbered_without_holes():
     assert [int(name[:2]) for name in NOTEBOOKS] == list(range(1, len(NOTEBOOKS) + 1))
-    assert len(NOTEBOOKS) >= 7
+    assert len(NOTEBOOKS) >= 8
 
 
 def test_each_notebook_has_a_script():
