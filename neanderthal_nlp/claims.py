@@ -1,4 +1,4 @@
-"""The article's claims as data, and the ledger that holds a run against them.
+"""The claims of the article and of its follow-up as data, and the ledger that holds a run against them.
 
 A claim says where it stands in the article, what was published, how it is measured here, what counts as
 reproduced and which input can test it. A run on other input still shows what it measured, with the verdict
@@ -16,11 +16,11 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
-from neanderthal_nlp.audit.meaning import read_meaning
+from neanderthal_nlp.audit.meaning import FOLLOW_UP, SEQUENCES, read_meaning, sequence_score
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.evaluation import Interval
 from neanderthal_nlp.files import markdown_table, read_json, read_table
-from neanderthal_nlp.parameters import LINEAR_MODELS, N_INTROGRESSED, PREDICTIVE_KMERS
+from neanderthal_nlp.parameters import CUTS, LINEAR_MODELS, N_INTROGRESSED, PREDICTIVE_KMERS
 
 REPRODUCED, DIFFERS, NOT_TESTABLE = "reproduced", "differs", "not testable on this input"
 SYNTHETIC, COORDINATES, LETTERS, MOST_LETTERS, GENES = (
@@ -28,6 +28,7 @@ SYNTHETIC, COORDINATES, LETTERS, MOST_LETTERS, GENES = (
 )  # fmt: skip
 PUBLISHED_REGIONS = "eded97e149616b7e9c5c0f110666d5d947715dbd69eb108d58c8a2fe4032bfe3"
 """SHA-256 of `Akey_intr_coords.bed` as its author published it."""
+FOLLOW_UP_SECTION = "follow-up"
 N_GENES = 21_503
 """Rows of the published gene table."""
 MOST = 0.5
@@ -56,6 +57,8 @@ class Measurement(NamedTuple):
 
 
 _NOTHING = Interval(np.nan, np.nan, np.nan)
+_NOT_RUN = Measurement("not run", _NOTHING, holds=False, testable=False)
+_CUT_NAMES = {"disjoint": "disjoint pieces", "shifted": "shifts by one letter"}
 
 
 class Results:
@@ -105,14 +108,14 @@ class Results:
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim of the article.
+    """One claim of the article or of its follow-up.
 
     Attributes
     ----------
     name : str
         Short identifier.
-    section : int
-        Section of the article.
+    section : str
+        Section of the article, or `follow-up`.
     sentence : str
         The claim in our words.
     published : str
@@ -126,7 +129,7 @@ class Claim:
     """
 
     name: str
-    section: int
+    section: str
     sentence: str
     published: str
     how: str
@@ -149,6 +152,12 @@ def _accuracy(model: str, published: float) -> Callable[[Results], Measurement]:
 
 def _percent(found: Interval) -> str:
     return f"{found.value:.1%} ({found.low:.1%} to {found.high:.1%})"
+
+
+def _wilson(found: int, n: int) -> Interval:
+    """A share with Wilson's interval."""
+    interval = binomtest(found, n).proportion_ci(method="wilson")
+    return Interval(found / n, interval.low, interval.high)
 
 
 def _n_regions(results: Results) -> Measurement:
@@ -209,8 +218,7 @@ def _predictive_kmers(results: Results) -> Measurement:
 def _genes_predicted(results: Results) -> Measurement:
     table = results["genes.tsv"]
     positive, scored = int(table["Predict"].sum()), len(table)
-    wilson = binomtest(positive, scored).proportion_ci(method="wilson")
-    interval = Interval(positive / scored, wilson.low, wilson.high)
+    interval = _wilson(positive, scored)
     close = abs(positive - 477) <= 0.2 * 477
     return Measurement(f"{positive:,} of {scored:,} genes ({_percent(interval)})", interval, close)
 
@@ -276,52 +284,104 @@ def _depletion(results: Results) -> Measurement:
     return Measurement(text, Interval(found["p"], np.nan, np.nan), found["p"] < 1 / 17, testable=found["n_draws"] >= 17)
 
 
+def _sequences(results: Results) -> Measurement:
+    table = results[SEQUENCES] if results.has(SEQUENCES) else pd.DataFrame()
+    found = {cut: sequence_score(table, cut, "sub_sequence", "lstm") for cut in CUTS}
+    told = {cut: span for cut, span in found.items() if span is not None}
+    if not told:
+        return _NOT_RUN
+    text = ", ".join(f"{_CUT_NAMES[cut]} {_percent(span)}" for cut, span in told.items())
+    close = [abs(span.value - 0.99) <= 0.02 or span.low <= 0.99 <= span.high for span in told.values()]
+    nearest = min(told.values(), key=lambda span: abs(span.value - 0.99))
+    return Measurement(f"split at random: {text}", nearest, any(close))
+
+
+def _sequence_words(results: Results) -> Measurement:
+    found = results[FOLLOW_UP] if results.has(FOLLOW_UP) else {}
+    share = found.get("gc_embedding", np.nan)
+    if np.isnan(share):
+        return _NOT_RUN
+    text = f"the vectors of the {found['n_words']:,} most common words tell {max(share, 0):.1%} of their GC content"
+    return Measurement(text, Interval(share, np.nan, np.nan), share < 0.1)
+
+
+def _sequence_genes(results: Results) -> Measurement:
+    if not results.has(FOLLOW_UP):
+        return _NOT_RUN
+    found = results[FOLLOW_UP]
+    without, scored = found["n_genes"] - found["n_predicted"], found["n_genes"]
+    interval = _wilson(without, scored)
+    close = abs(interval.value / (22 / 31) - 1) <= 0.2
+    return Measurement(f"{without:,} of {scored:,} genes ({_percent(interval)})", interval, close)
+
+
+def _ank3(results: Results) -> Measurement:
+    name = "audit/sequence_genes.tsv"
+    table = results[name] if results.has(name) else pd.DataFrame({"Gene_Symbol": [], "Prob_1": []})
+    scores = table.loc[table["Gene_Symbol"] == "ANK3", "Prob_1"]
+    if scores.empty:
+        return Measurement("no gene of that name was scored", _NOTHING, holds=False, testable=False)
+    return Measurement(f"{scores.max():.1%}", Interval(scores.max(), np.nan, np.nan), scores.max() > 0.99)
+
+
 _ANY_LETTERS = frozenset({SYNTHETIC, LETTERS})
 CLAIMS = (
-    Claim("regions", 1, "Unique introgressed regions of Europeans", "83,601",
+    Claim("regions", "1", "Unique introgressed regions of Europeans", "83,601",
           "rows left in the introgressed BED without repeats; equal", frozenset({COORDINATES}), _n_regions),
-    Claim("lengths", 1, "Introgressed regions reach from 10 kb to 1.2 Mb, around 100 kb on average",
+    Claim("lengths", "1", "Introgressed regions reach from 10 kb to 1.2 Mb, around 100 kb on average",
           "10 kb to 1.2 Mb, mean ~100 kb", "region lengths; within 1, 50 and 10 kb of minimum, maximum and mean",
           frozenset({COORDINATES}), _lengths),
-    Claim("top_kmers", 2, "A- and T-rich words are the most common of both classes", "A- and T-rich ones lead",
+    Claim("top_kmers", "2", "A- and T-rich words are the most common of both classes", "A- and T-rich ones lead",
           "share of A and T in the 20 most common k-mers; above 75 % in both classes, AAAAA or TTTTT first",
           frozenset({SYNTHETIC, MOST_LETTERS}), _top_kmers),
-    Claim("network", 2, "Test accuracy of the multilayer perceptron", "82.2%",
+    Claim("network", "2", "Test accuracy of the multilayer perceptron", "82.2%",
           "article split; 82.2 % within 2 points or inside the interval", frozenset({MOST_LETTERS}),
           _accuracy("network", 0.822)),
-    Claim("network_better", 2, "The network is clearly better than logistic regression, SVM and naive Bayes",
+    Claim("network_better", "2", "The network is clearly better than logistic regression, SVM and naive Bayes",
           "clearly better", "article split; the network's interval lies above the accuracy of the best of the three",
           frozenset({MOST_LETTERS}), _network_beats_linear),
-    Claim("forest", 2, "Test accuracy of the random forest", "84.5%",
+    Claim("forest", "2", "Test accuracy of the random forest", "84.5%",
           "article split; 84.5 % within 2 points or inside the interval", frozenset({MOST_LETTERS}),
           _accuracy("forest", 0.845)),
-    Claim("forest_one_sided", 2, "The forest is very good on depleted regions and poor on introgressed ones, "
+    Claim("forest_one_sided", "2", "The forest is very good on depleted regions and poor on introgressed ones, "
           "poorer than the network", "very high; very poor", "article split; accuracy per class, intervals apart",
           frozenset({MOST_LETTERS}), _forest_is_one_sided),
-    Claim("predictive_kmers", 2, "AAAAA, CAAAA, CATTT and TTTTT are the most predictive words",
+    Claim("predictive_kmers", "2", "AAAAA, CAAAA, CATTT and TTTTT are the most predictive words",
           "AAAAA, CAAAA, CATTT, TTTTT", "ranks by impurity importance; the four are the first four",
           frozenset({MOST_LETTERS}), _predictive_kmers),
-    Claim("genes", 3, "Genes predicted to hold Neanderthal DNA", "477 of ~22,000",
+    Claim("genes", "3", "Genes predicted to hold Neanderthal DNA", "477 of ~22,000",
           "rows with Predict = 1; within 20 % of 477", frozenset({GENES}), _genes_predicted),
-    Claim("kmer_clusters", 4, "The k-mers form two obvious clusters, a larger AT-rich and a smaller GC-rich one",
+    Claim("kmer_clusters", "4", "The k-mers form two obvious clusters, a larger AT-rich and a smaller GC-rich one",
           "two clusters", "Gaussian mixture on the UMAP map; two is the best number by silhouette, with more than 0.5, "
           "and the larger has less GC, intervals apart", _ANY_LETTERS, _two_clusters),
-    Claim("four_at_rich", 4, "The four most predictive k-mers fall into the AT-rich cluster", "all four",
+    Claim("four_at_rich", "4", "The four most predictive k-mers fall into the AT-rich cluster", "all four",
           "cluster of each on the UMAP map; all in the one with less GC", _ANY_LETTERS, _four_in_at_rich),
-    Claim("gc", 5, "GC content of genes and of the genome", "47% and 41%",
+    Claim("gc", "5", "GC content of genes and of the genome", "47% and 41%",
           "mean over genes, called letters of the genome; within 1.5 points", frozenset({GENES}), _gc),
-    Claim("gc_higher", 5, "Genes are GC-rich", "47% against 41%",
+    Claim("gc_higher", "5", "Genes are GC-rich", "47% against 41%",
           "mean over genes minus genome; interval above 0", frozenset({SYNTHETIC, GENES}), _gc_direction),
-    Claim("intersections", 5, "Overlapping pairs of introgressed regions and genes", "140,821",
+    Claim("intersections", "5", "Overlapping pairs of introgressed regions and genes", "140,821",
           "rows of bedtools intersect; equal (the article's gene file is not published)", frozenset(), _intersections),
-    Claim("depletion", 5, "Introgressed regions meet fewer genes than depleted draws do", "p < 1/17",
+    Claim("depletion", "5", "Introgressed regions meet fewer genes than depleted draws do", "p < 1/17",
           "permutation test, p = (b + 1) / (n + 1); below 1/17. As in the article each region is drawn on its own, "
           "though those of one locus go together: p is too small", frozenset({SYNTHETIC, COORDINATES}), _depletion),
+    Claim("sequences", FOLLOW_UP_SECTION, "Accuracy of a bidirectional LSTM on sub-sequences of 200 nt, on validation "
+          "and test set", "99%", "windows cut into five disjoint pieces or by shifts of one letter, divided at random; "
+          "99 % within 2 points or inside the interval, for either. How the follow-up cut and split is not stated",
+          frozenset({MOST_LETTERS}), _sequences),
+    Claim("sequence_words", FOLLOW_UP_SECTION, "The map of that network's word vectors shows no clusters of AT- and "
+          "GC-rich words", "no clusters", "share of the variance of the most common words' GC content that is linear "
+          "in their vectors, adjusted for their dimensions; below 10 %", frozenset({MOST_LETTERS}), _sequence_words),
+    Claim("sequence_genes", FOLLOW_UP_SECTION, "Genes that the network calls free of Neanderthal DNA",
+          "22,000 of 31,000", "genes with Predict = 0; the share within 20 % of 22,000 / 31,000. Which genes the "
+          "follow-up scored, and by how many letters, is not stated", frozenset({GENES}), _sequence_genes),
+    Claim("ank3", FOLLOW_UP_SECTION, "The gene ANK3 is predicted with near certainty", "> 99%",
+          "highest Prob_1 of a row of ANK3; above 99 %", frozenset({GENES}), _ank3),
 )  # fmt: skip
 
 
 def ledger(results_dir: str | Path) -> pd.DataFrame:
-    """Hold a run's results against every claim of the article.
+    """Hold a run's results against every claim of the article and of its follow-up.
 
     Parameters
     ----------

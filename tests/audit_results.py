@@ -165,6 +165,48 @@ SMOOTHERS = {"held_out": ["chr3", "chr7"],
              "smoothers": {"chr3": {"width": 3}, "chr7": {"width": 5}, "other chromosomes": {"width": 9}}}  # fmt: skip
 
 
+SEQUENCE_RUNGS = ("sub_sequence", "article", "cluster", "chromosome", "null_sub_sequence", "null_chromosome")
+SEQUENCE_ACCURACIES = {
+    ("disjoint", "lstm"): (81, 75, 52, 53, 80, 50), ("disjoint", "cnn"): (68, 73, 52, 51),
+    ("disjoint", "same_letters"): (78, 78, 50, 50, 78, 50), ("disjoint", "same_place"): (78, 78, 50, 50, 78, 50),
+    ("disjoint", "overlap"): (86, 84, 50, 50, 86, 50), ("shifted", "lstm"): (99.5, 76, 51, 60, 99.3, 50),
+    ("shifted", "same_letters"): (82, 78, 50, 50, 82, 50), ("shifted", "same_place"): (82, 78, 50, 50, 82, 50),
+    ("shifted", "overlap"): (99.9, 79, 50, 50, 99.9, 50),
+}  # fmt: skip
+
+
+def sequences(width=0.02):
+    """Accuracy and AUROC on sub-sequences, and on windows a hundredth more; intervals as wide to both sides."""
+    rows = [
+        (level, cut, rung, model, metric, value, value - width, min(value + width, 1.0), 668_752, 167_188)
+        for level, more in (("sub_sequence", 0.0), ("window", 0.01))
+        for (cut, model), values in SEQUENCE_ACCURACIES.items()
+        for rung, accuracy in zip(SEQUENCE_RUNGS, values, strict=False)
+        for metric in ("accuracy", "auroc")
+        for value in [min(accuracy / 100 + more, 1.0)]
+    ]
+    columns = ["level", "cut", "rung", "model", "metric", "value", "low", "high", "n_train", "n_test"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def positions(n=191):
+    """Loss of accuracy by place, largest at the tenth."""
+    drop = np.where(np.arange(n) == 10, 0.02, 0.001)
+    return pd.DataFrame({"position": np.arange(n), "drop": drop, "low": drop - 0.002, "high": drop + 0.002})
+
+
+def words(n=40):
+    """A map of words, alike at any GC content."""
+    rng = np.random.default_rng(3)
+    return pd.DataFrame({"kmer": ["ACGT"[i % 4] * 10 for i in range(n)], "count": np.arange(n, 0, -1),
+                         "gc": np.arange(n) % 2 / 1.0,
+                         "umap_1": rng.normal(size=n), "umap_2": rng.normal(size=n)})  # fmt: skip
+
+
+FOLLOW_UP = {"n_sentences": 300, "n_words": 500, "gc_embedding": 0.0123, "n_genes": 31_000, "n_predicted": 9_000,
+             "n_mutated": 20, "gc_cnn": -0.42}  # fmt: skip
+
+
 def audit_results():
     """What a whole audit saves, by its place below `results/`."""
     protocols = {"article": leak(0.624, 0.875, 0.953), "distinct": leak(0.0, 0.751, 0.912)}
@@ -184,6 +226,11 @@ def audit_results():
         "audit/sweep.json": {"n_windows": 167_188, "n_used": 20_000, "n_train": 15_940,
                              "test_chromosomes": ["chr3", "chr7"]},
         "audit/null/sweep.tsv": sweep([0.6, 0.62, 0.61, 0.6]),
+        "audit/sequences.tsv": sequences(),
+        "audit/sequence_positions.tsv": positions(),
+        "audit/sequence_mutations.tsv": pd.DataFrame({"position": np.arange(200), "change": np.arange(200) / 100}),
+        "audit/sequence_words.tsv": words(),
+        "audit/follow_up.json": FOLLOW_UP,
         "audit/smoothing.tsv": smoothing(),
         "audit/smooth.tsv": smoothed(),
         "audit/smoothing.json": SMOOTHERS,
@@ -236,6 +283,11 @@ def poorest_audit():
         "audit/sweep.tsv": sweep([0.5, 0.5]).query("model == 'logistic_regression'"),
         "audit/sweep.json": {"n_windows": 2, "n_used": 2, "n_train": 1, "test_chromosomes": ["1"]},
         "audit/null/sweep.tsv": sweep([0.5, 0.5]),
+        "audit/sequences.tsv": sequences(np.nan).query("cut == 'disjoint' and rung == 'chromosome' and model == 'cnn'"),
+        "audit/sequence_positions.tsv": positions().assign(drop=0.0, low=0.0, high=0.0),
+        "audit/sequence_mutations.tsv": pd.DataFrame({"position": np.arange(200), "change": 0.0}),
+        "audit/sequence_words.tsv": words(3),
+        "audit/follow_up.json": {**FOLLOW_UP, "n_predicted": 0, "gc_embedding": np.nan, "gc_cnn": np.nan},
         "audit/smoothing.tsv": smoothing(np.nan).assign(
             value=lambda rows: rows["value"].where(rows["metric"] != "precision_nt")
         ),

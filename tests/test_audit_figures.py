@@ -18,7 +18,7 @@ from neanderthal_nlp.figures.audit import CONTROL_NAMES, FLAG_NAMES, MODEL_NAMES
 from neanderthal_nlp.figures.style import spread_apart
 
 NAMES = ["12_leak_ladder", "13_null_genome", "14_leaks", "15_gene_audit", "16_intersection_audit", "17_matching",
-         "18_gene_doses", "19_sweep", "23_smoothing"]  # fmt: skip
+         "18_gene_doses", "19_sweep", "20_sequences", "21_positions", "22_embedding", "23_smoothing"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +65,11 @@ EXPECTED = {
                       "up to 50", "50 to 95", "95 to 100", "of 19,008", "265", "Genes predicted (%)"],
     "19_sweep": ["Letters of the run: 1,940 training windows", "Random letters: 1,940 training windows", "chosen: 0.89",
                  "chosen: 0.63", "GC alone: 0.66", "AUROC on held-out chromosomes", "Length of the words, nt"],
+    "20_sequences": ["Windows cut into disjoint pieces", "Windows cut by shifts of one letter", "LSTM", "99.5", "81.0",
+                     "Convolutional network", "Rule: overlaps an introgressed one", "n = 167,188", "held out"],
+    "21_positions": ["LSTM: words at one place permuted among test sub-sequences", "Change of the logit",
+                     "Convolutional network: letter at one place replaced, mean size of the change"],
+    "22_embedding": ["Vectors of the 40 most common words", "GC content of word (%)"],
     "23_smoothing": ["AUROC", "Average precision", "score alone", "(3 or 5 windows)", "posterior", "0.86", "0.65",
                      "Each window alone", "With its neighbours", "Place on chr3, Mb"],
 }  # fmt: skip
@@ -96,7 +101,8 @@ def test_what_was_not_run_is_not_drawn(folder, tmp_path, monkeypatch):
     del results["audit/null.tsv"], results["audit/genes.tsv"], results["audit/matched/match.json"]
     paths = draw_figures(save(results, tmp_path / "results"), tmp_path / "figures")
     assert sorted({path.stem for path in paths}) == [
-        "12_leak_ladder", "14_leaks", "16_intersection_audit", "18_gene_doses", "19_sweep", "23_smoothing",
+        "12_leak_ladder", "14_leaks", "16_intersection_audit", "18_gene_doses", "19_sweep", "20_sequences",
+        "21_positions", "22_embedding", "23_smoothing",
     ]  # fmt: skip
 
 

@@ -98,6 +98,32 @@ def write_audit(
     write_table(pd.DataFrame(table), audit / "intersections.tsv")
     points = {"kmer": ["AAAAA", "AATTA", "ATTTA", "GCGCG"], "gc": [0, 0, 0, 1.0], "cluster": [0, 0, 0, 1]}
     write_table(pd.DataFrame(points), folder / "embeddings.tsv")
+    write_follow_up(audit)
+
+
+SEQUENCES = {
+    ("disjoint", "sub_sequence", "lstm"): 0.81, ("shifted", "sub_sequence", "lstm"): 0.98,
+    ("disjoint", "article", "lstm"): 0.75, ("disjoint", "chromosome", "lstm"): 0.5,
+    ("shifted", "chromosome", "lstm"): 0.505, ("shifted", "null_sub_sequence", "lstm"): 0.985,
+    ("shifted", "null_chromosome", "lstm"): 0.5, ("shifted", "sub_sequence", "overlap"): 0.999,
+}  # fmt: skip
+
+
+def sequences(changes=MappingProxyType({}), *, width=0.01):
+    """Accuracy and AUROC, the same, on sub-sequences; and something else on windows."""
+    rows = [("sub_sequence", *place, metric, value, value - width, value + width)
+            for place, value in {**SEQUENCES, **changes}.items() for metric in ("accuracy", "auroc")]  # fmt: skip
+    rows += [("window", *place, "accuracy", 0.123, 0.1, 0.2) for place in SEQUENCES]
+    return pd.DataFrame(rows, columns=["level", "cut", "rung", "model", "metric", "value", "low", "high"])
+
+
+def write_follow_up(audit):
+    """The follow-up's own numbers, where chromosomes held out are at chance."""
+    write_table(sequences(), audit / "sequences.tsv")
+    write_json({"n_genes": 31_000, "n_predicted": 9_000, "n_words": 2_000, "gc_embedding": -0.004},
+               audit / "follow_up.json")  # fmt: skip
+    scores = pd.DataFrame({"Gene_Symbol": ["ANK3", "ANK2", "ANK3"], "Prob_1": [0.4, 0.9, 0.995]})
+    write_table(scores, audit / "sequence_genes.tsv")
 
 
 def verdicts(folder):
@@ -116,7 +142,8 @@ def test_published_numbers_are_those_of_the_article():
     expected = {
         "regions": "83,601", "lengths": "10 kb to 1.2 Mb, mean ~100 kb", "network": "82.2%", "forest": "84.5%",
         "predictive_kmers": "AAAAA, CAAAA, CATTT, TTTTT", "genes": "477 of ~22,000", "gc": "47% and 41%",
-        "intersections": "140,821", "depletion": "p < 1/17",
+        "intersections": "140,821", "depletion": "p < 1/17", "sequences": "99%",
+        "sequence_genes": "22,000 of 31,000", "ank3": "> 99%",
     }  # fmt: skip
     published = {claim.name: claim.published for claim in claims.CLAIMS}
     assert {name: published[name] for name in expected} == expected
@@ -178,7 +205,7 @@ def test_a_missing_results_file_is_named(tmp_path):
 def test_every_claim_says_how_it_is_measured():
     for claim in claims.CLAIMS:
         assert all(getattr(claim, field.name) not in ("", None) for field in dataclasses.fields(claim))
-        assert 1 <= claim.section <= 5
+        assert claim.section in {"1", "2", "3", "4", "5", "follow-up"}
     assert Interval._fields == ("value", "low", "high")
 
 
@@ -324,6 +351,80 @@ def test_a_model_that_leans_to_one_class_is_not_at_chance_where_it_ranks_well(tm
     table.loc[table["metric"] == "auroc", ["value", "low", "high"]] = [0.85, 0.8, 0.9]
     write_table(table, tmp_path / "audit/ladder.tsv")
     assert "partly explained: 0%" in meanings(tmp_path).loc["forest", "meaning"]
+
+
+# The follow-up ------------------------------------------------------------------------------------------------
+
+
+def test_the_follow_ups_numbers_and_what_explains_them(tmp_path):
+    write_results(tmp_path)
+    found = claims.ledger(tmp_path).set_index("claim")
+    row = found.loc["sequences"]
+    assert row["section"] == "follow-up"
+    assert row["reproduced"] == (
+        "split at random: disjoint pieces 81.0% (80.0% to 82.0%), shifts by one letter 98.0% (97.0% to 99.0%)"
+    )
+    assert row["value"] == 0.98, "the way of cutting that comes nearest"
+    assert row["meaning"] == (
+        "reproduced; explained by overlap: at chance on chromosomes that it was not trained on; random letters give as "
+        "much; how the follow-up cut and split is not stated"
+    )
+    assert (
+        "windows split at random: disjoint 75.0% (74.0% to 76.0%); other chromosomes: disjoint 50.0%" in row["control"]
+    )
+    assert row["control"].endswith("overlap with training: shifted 99.9% (98.9% to 100.9%)")
+    assert found.loc["sequence_words", "reproduced"].startswith("the vectors of the 2,000 most common words tell 0.0%")
+    assert found.loc["sequence_genes", "reproduced"].startswith("22,000 of 31,000 genes (71.0% (70.5% to 71.5%))")
+    assert found.loc["ank3", "reproduced"] == "99.5%"
+    assert "an answer of a network that is not shown to tell sub-sequences" in found.loc["ank3", "meaning"]
+    assert found.loc["ank3", "control"] == "AUROC on other chromosomes 0.50 (0.49 to 0.51)"
+
+
+@pytest.mark.parametrize(
+    ("changes", "width", "text"),
+    [
+        (
+            {("shifted", "chromosome", "lstm"): 0.7},
+            0.01,
+            "on other chromosomes shifted AUROC 0.70 (0.69 to 0.71) is left",
+        ),
+        ({}, 0.2, "not shown to be more than overlap: on other chromosomes the interval holds chance, and is wide"),
+    ],
+)
+def test_what_is_left_of_the_follow_up_on_other_chromosomes(tmp_path, changes, width, text):
+    write_results(tmp_path)
+    write_table(sequences(changes, width=width), tmp_path / "audit/sequences.tsv")
+    assert text in meanings(tmp_path).loc["sequences", "meaning"]
+
+
+def test_an_accuracy_that_random_letters_do_not_give(tmp_path):
+    write_results(tmp_path)
+    table = sequences({("shifted", "null_sub_sequence", "lstm"): 0.5, ("disjoint", "chromosome", "lstm"): 0.7})
+    write_table(table, tmp_path / "audit/sequences.tsv")
+    found = meanings(tmp_path)["meaning"]
+    assert "random letters" not in found["sequences"]
+    assert "of a network that tells sub-sequences of other chromosomes apart" in found["ank3"]
+    write_table(table[table["rung"] == "sub_sequence"], tmp_path / "audit/sequences.tsv")
+    found = meanings(tmp_path)["meaning"]
+    assert "not held against other chromosomes" in found["sequences"]
+    assert "was not held against other chromosomes" in found["ank3"]
+
+
+def test_a_follow_up_that_differs_or_was_not_run(tmp_path):
+    write_results(tmp_path)
+    write_table(sequences({("shifted", "sub_sequence", "lstm"): 0.9}), tmp_path / "audit/sequences.tsv")
+    write_json(
+        {"n_genes": 369, "n_predicted": 369, "n_words": 9, "gc_embedding": 0.5}, tmp_path / "audit/follow_up.json"
+    )
+    names = ["sequences", "sequence_words", "sequence_genes", "ank3"]
+    found = verdicts(tmp_path)
+    assert [found[name] for name in names] == [*[claims.DIFFERS] * 3, claims.REPRODUCED]
+    for name in ("sequences.tsv", "follow_up.json", "sequence_genes.tsv"):
+        (tmp_path / "audit" / name).unlink()
+    table = claims.ledger(tmp_path).set_index("claim").loc[names]
+    assert set(table["verdict"]) == {claims.NOT_TESTABLE}
+    assert set(table["meaning"]) == {f"{claims.NOT_TESTABLE}; not audited"}
+    assert table["reproduced"].tolist() == ["not run"] * 3 + ["no gene of that name was scored"]
 
 
 def test_claims_are_compared_without_a_run():

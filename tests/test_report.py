@@ -9,6 +9,7 @@ import pytest
 import yaml
 from audit_results import (
     ACCURACIES,
+    FOLLOW_UP,
     RUNGS,
     SMOOTHERS,
     WIDTHS,
@@ -16,6 +17,8 @@ from audit_results import (
     ladder,
     null,
     poorest_audit,
+    positions,
+    sequences,
     smoothing,
     sweep,
 )
@@ -25,12 +28,21 @@ from neanderthal_nlp import cli
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.figures import FIGURES
 from neanderthal_nlp.figures.audit import CONTROL_NAMES, MODEL_NAMES
-from neanderthal_nlp.report import LARGEST_SVG, TITLES, build_sections, findings, held_out, load_run, render_report
+from neanderthal_nlp.report import (
+    LARGEST_SVG,
+    TITLES,
+    build_sections,
+    findings,
+    held_out,
+    load_run,
+    render_report,
+    sub_sequences,
+)
 from neanderthal_nlp.report.sections import write_value
 
 VOID = {"meta", "img", "br", "hr", "link", "input"}
 CLAIMS = pd.DataFrame({
-    "claim": ["network", "strange", "gc"], "section": [2, 3, 5],
+    "claim": ["network", "strange", "gc"], "section": ["2", "3", "follow-up"],
     "sentence": ["Test accuracy of the network", "Genes with <script>alert(1)</script> & more", "GC content"],
     "published": ["82.2%", "k < 5", "47% and 41%"], "reproduced": ["81.9% (80.1% to 83.0%)", "none", "genes 47.3%"],
     "value": [0.819, np.nan, 0.06], "low": [0.801, np.nan, np.nan], "high": [0.83, np.nan, np.nan],
@@ -198,6 +210,8 @@ EXPECTED = [
     "20,000 of 167,188 windows, 15,940 of them to train",
     "2 0.890 (0.830 to 0.940) 0.870 (0.810 to 0.920) 0.630 (0.570 to 0.680) 0.610 (0.550 to 0.660)",
     "logistic regression on canonical words of 2 letters (chosen) 16 0.880 (0.020) 0.890 (0.830 to 0.940) 0.200",
+    "LSTM 99.5 % (97.5 to 100.0) 76.0 % (74.0 to 78.0) 51.0 % (49.0 to 53.0) 60.0 % (58.0 to 62.0) 99.3 % (97.3 to",
+    "Convolutional network 69.0 % (67.0 to 71.0) 74.0 % (72.0 to 76.0) 53.0 % (51.0 to 55.0) 52.0 % (50.0 to 54.0) – –",
     "score alone 0.700 (0.670 to 0.730) 0.400 (0.370 to 0.430) – – –",
     "with neighbours: posterior 0.860 (0.830 to 0.890) 0.650 (0.620 to 0.680) 0.080 (0.050 to 0.110) 63.0 % (60.0 to "
     "66.0) 54.0 % (51.0 to 57.0)",
@@ -259,6 +273,8 @@ OPTIONAL = {
     "claims.tsv": "claims", "audit/ladder.tsv": "ladder", "audit/null.tsv": "null", "audit/leak.json": "leaks",
     "audit/matched/balance.tsv": "matching", "audit/matched/match.json": "matching", "audit/gene_counts.tsv": "genes",
     "audit/sweep.tsv": "sweep", "audit/sweep.json": "sweep", "audit/null/sweep.tsv": "sweep",
+    "audit/sequences.tsv": "sequences", "audit/sequence_positions.tsv": "positions",
+    "audit/sequence_mutations.tsv": "positions", "audit/follow_up.json": "words",
     "audit/smoothing.tsv": "smoothing", "audit/smoothing.json": "smoothing",
     "audit/gene_flags.tsv": "genes", "audit/gene_doses.tsv": "doses", "audit/intersections.tsv": "intersections",
 }  # fmt: skip
@@ -285,7 +301,7 @@ def test_what_adds_to_a_section_may_be_missing(copy, name):
 def test_a_run_of_nothing(tmp_path):
     (tmp_path / "results").mkdir()
     found = read(tmp_path)
-    assert found.text.count("This part was not run") == 10
+    assert found.text.count("This part was not run") == 13
     assert "There is no config.yaml" in found.text
     assert "synthetic" not in found.text
     assert not found.all("img")
@@ -299,6 +315,8 @@ def test_poorest_results(tmp_path):
     assert "observed against expected is not defined" in text
     assert "as if half of all windows were introgressed, nothing is called." in text
     assert "That nothing is shown to be learnable from words" in text
+    assert "was not scored on sub-sequences that are split at random." in text
+    assert "at 0 of 191 places the loss is above zero" in text
 
 
 def test_files_that_are_not_what_they_should_be(copy, tmp_path, refused):
@@ -476,6 +494,45 @@ def test_sentences_of_the_smoothing():
     assert "comes from the other held-out ones" in apart
     worse = smoothing().assign(value=lambda rows: 1 - rows["value"])
     assert "that of the hidden Markov model is not higher" in held_out.describe_smoothing(worse, SMOOTHERS)[1]
+
+
+def test_sentences_of_the_follow_up():
+    found, rule, window, apart, random = sub_sequences.describe_sequences(sequences())
+    assert found.startswith(
+        "Split at random over sub-sequences, the follow-up’s network is right on 81.0 % (79.0 to 83.0 %) of disjoint "
+        "pieces and 99.5 % (97.5 to 100.0 %) of shifts by one letter. The follow-up prints 99 %"
+    )
+    assert found.endswith("how it cut windows and how it split it does not say.")
+    assert "introgressed training sub-sequence, is right on 86.0 % (84.0 to 88.0 %) of disjoint" in rule
+    assert "With all sub-sequences of a window on one side the network is right on 75.0 % (73.0" in window
+    assert apart.endswith("60.0 % (58.0 to 62.0 %) of shifts by one letter.")
+    assert "gives it 80.0 % (78.0 to 82.0 %) of disjoint pieces and 99.3 % (97.3 to 100.0 %) of shifts" in random
+    assert "so high an accuracy needs no ancestry where sub-sequences of one window" in random
+
+
+def test_what_is_said_of_the_follow_up_depends_on_its_numbers():
+    table = sequences()
+    rest = table["cut"] == "shifted"
+    few = sub_sequences.describe_sequences(table[rest & table["rung"].isin(["sub_sequence", "chromosome"])])
+    assert len(few) == 3
+    assert "disjoint" not in " ".join(few)
+    table.loc[table["rung"] == "chromosome", "low"] = 0.45
+    assert sub_sequences.describe_sequences(table)[3].endswith(", which is not shown to be more than chance.")
+    table.loc[(table["rung"] == "chromosome") & rest, "low"] = 0.55
+    assert sub_sequences.describe_sequences(table)[3].endswith("more than chance for shifts by one letter alone.")
+    table.loc[table["rung"] == "null_sub_sequence", ["value", "low", "high"]] = [0.5, 0.48, 0.52]
+    assert sub_sequences.describe_sequences(table)[4].endswith("the split alone does not explain its accuracy.")
+
+
+def test_sentences_of_places_words_and_genes():
+    mutations = audit_results()["audit/sequence_mutations.tsv"]
+    permuted, _, replaced = sub_sequences.describe_positions(positions(), mutations)
+    assert "at most 2.0 percentage points, at place 10 (from 0); at 1 of 191 places the loss is above zero" in permuted
+    assert "change by 1.99 on average where the letter at place 199 is replaced, and by 0.99" in replaced
+    genes, words, correlation = sub_sequences.describe_follow_up(FOLLOW_UP)
+    assert "calls 22,000 of 31,000 genes free of Neanderthal DNA" in genes
+    assert "500 most common words tell, as a linear function, 1.2 % of the variance of their GC content" in words
+    assert correlation.endswith("a sub-sequence have a rank correlation of −0.42.")
 
 
 def test_too_few_chromosomes_to_smooth(copy):

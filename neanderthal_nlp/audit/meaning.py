@@ -13,11 +13,13 @@ import pandas as pd
 
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.evaluation import Interval
-from neanderthal_nlp.parameters import LINEAR_MODELS, PREDICTIVE_KMERS
+from neanderthal_nlp.parameters import CUTS, LINEAR_MODELS, PREDICTIVE_KMERS
 
 CHANCE = 0.5
 NARROW = 0.6
 """AUROC below which the upper end of an interval must lie for "at chance" to be said rather than "not decided"."""
+SEQUENCES, FOLLOW_UP = "audit/sequences.tsv", "audit/follow_up.json"
+"""What the audit of the follow-up article saves, by its place below the results."""
 
 
 class Files(Protocol):
@@ -59,7 +61,10 @@ def read_meaning(claim: str, results: Files) -> Meaning:
     """
     if not results.has("audit/ladder.tsv"):
         return Meaning("", "not audited")
-    return MEANINGS[claim](results)
+    meaning = MEANINGS[claim]
+    if meaning in (_sequences, _sequence_network) and not results.has(SEQUENCES):
+        return Meaning("", "not audited")
+    return meaning(results)
 
 
 def _rung(results: Files, rung: str, model: str, metric: str = "accuracy", *, table: str = "ladder") -> Interval:
@@ -72,6 +77,15 @@ def _rung(results: Files, rung: str, model: str, metric: str = "accuracy", *, ta
 
 def _percent(found: Interval) -> str:
     return f"{found.value:.1%} ({found.low:.1%} to {found.high:.1%})"
+
+
+def sequence_score(table: pd.DataFrame, cut: str, rung: str, model: str, metric: str = "accuracy") -> Interval | None:
+    """One metric on sub-sequences, from `audit/sequences.tsv`; None where it was not measured."""
+    if table.empty:
+        return None
+    place = {"level": "sub_sequence", "cut": cut, "rung": rung, "model": model, "metric": metric}
+    rows = table[(table[list(place)] == pd.Series(place)).all(axis=1)]
+    return None if rows.empty else Interval(*(float(rows[name].iloc[0]) for name in ("value", "low", "high")))
 
 
 def explain(article: Interval, chromosome: Interval, matched: Interval) -> str:
@@ -216,6 +230,59 @@ def _four(results: Files) -> Meaning:
     return Meaning(control, "explained by their letters" if share > 0.95 else "more than their letters")
 
 
+_SEQUENCE_CONTROLS = {
+    "windows split at random": ("article", "lstm"),
+    "other chromosomes": ("chromosome", "lstm"),
+    "random letters": ("null_sub_sequence", "lstm"),
+    "random letters, other chromosomes": ("null_chromosome", "lstm"),
+    "a rule that only looks for overlap with training": ("sub_sequence", "overlap"),
+}
+
+
+def _sequences(results: Files) -> Meaning:
+    table = results[SEQUENCES]
+    shown = []
+    for name, (rung, model) in _SEQUENCE_CONTROLS.items():
+        found = {cut: sequence_score(table, cut, rung, model) for cut in CUTS}
+        cells = [f"{cut} {_percent(span)}" for cut, span in found.items() if span is not None]
+        shown += [f"{name}: {', '.join(cells)}"] if cells else []
+    return Meaning("; ".join(shown), f"{_explain_sequences(table)}; how the follow-up cut and split is not stated")
+
+
+def _explain_sequences(table: pd.DataFrame) -> str:
+    """Say what explains the accuracy on sub-sequences split at random, by the ways of cutting that were tried."""
+    apart = _other_chromosomes(table)
+    if not apart:
+        return "not held against other chromosomes"
+    left = [f"{cut} AUROC {_area(area)}" for cut, area in apart.items() if area.low > CHANCE]
+    if left:
+        text = f"partly explained by overlap: on other chromosomes {', '.join(left)} is left"
+    elif all(area.high < NARROW for area in apart.values()):
+        text = "explained by overlap: at chance on chromosomes that it was not trained on"
+    else:
+        text = "not shown to be more than overlap: on other chromosomes the interval holds chance, and is wide"
+    pairs = [[sequence_score(table, cut, f"{letters}sub_sequence", "lstm") for letters in ("", "null_")]
+             for cut in CUTS]  # fmt: skip
+    alike = [random.high >= real.low for real, random in pairs if real is not None and random is not None]
+    return f"{text}; random letters give as much" if any(alike) else text
+
+
+def _other_chromosomes(table: pd.DataFrame) -> dict[str, Interval]:
+    """AUROC of the LSTM with whole chromosomes held out, by cut."""
+    areas = {cut: sequence_score(table, cut, "chromosome", "lstm", "auroc") for cut in CUTS}
+    return {cut: area for cut, area in areas.items() if area is not None}
+
+
+def _sequence_network(results: Files) -> Meaning:
+    """Of what is asked of the network that was kept, of the first cut and the split at random."""
+    area = next(iter(_other_chromosomes(results[SEQUENCES]).values()), None)
+    if area is None:
+        return Meaning("", "an answer of a network that was not held against other chromosomes")
+    told = "tells" if area.low > CHANCE else "is not shown to tell"
+    return Meaning(f"AUROC on other chromosomes {_area(area)}",
+                   f"an answer of a network that {told} sub-sequences of other chromosomes apart")  # fmt: skip
+
+
 def _nothing(text: str) -> Callable[[Files], Meaning]:
     return lambda results: Meaning("", text)
 
@@ -256,5 +323,9 @@ MEANINGS: Mapping[str, Callable[[Files], Meaning]] = {
     "gc_higher": _nothing("a property of genes; nothing to control"),
     "intersections": _intersections,
     "depletion": _depletion,
+    "sequences": _sequences,
+    "sequence_words": _sequence_network,
+    "sequence_genes": _sequence_network,
+    "ank3": _sequence_network,
 }
 """By the name of the claim."""

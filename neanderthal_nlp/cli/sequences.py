@@ -216,8 +216,8 @@ def follow_up(
     stage.record(output / "follow_up.json", {"letters": letters / "letters.npy", "lstm": lstm, "cnn": cnn,
                                              "genes": genes},
                  {"sentences": sentences, "words": words, "mutated": mutated, "seed": seed}, **summary)  # fmt: skip
-    stage.say(f"{summary['n_predicted']:,} of {summary['n_genes']:,} genes predicted to hold Neanderthal DNA; GC "
-              f"content explains {summary['gc_embedding']:.1%} of what tells words apart, and correlates with the "
+    stage.say(f"{summary['n_predicted']:,} of {summary['n_genes']:,} genes predicted to hold Neanderthal DNA; "
+              f"the words' vectors explain {summary['gc_embedding']:.1%} of their GC content, which correlates with the "
               f"CNN's score by {summary['gc_cnn']:+.2f}")  # fmt: skip
 
 

@@ -38,6 +38,7 @@ from neanderthal_nlp.figures.audit import (
     plot_matching,
     plot_null_genome,
 )
+from neanderthal_nlp.figures.sequences import plot_positions, plot_sequences, plot_words
 from neanderthal_nlp.figures.smoothing import plot_smoothing
 from neanderthal_nlp.figures.style import (
     DEPLETED,
@@ -77,11 +78,14 @@ __all__ = [
     "plot_leaks",
     "plot_matching",
     "plot_null_genome",
+    "plot_positions",
     "plot_region_lengths",
+    "plot_sequences",
     "plot_smoothing",
     "plot_sweep",
     "plot_top_kmers",
     "plot_training_curve",
+    "plot_words",
 ]
 
 
@@ -129,6 +133,11 @@ AUDIT: Mapping[str, Recipe] = {
     ),
     "18_gene_doses": Recipe({"doses": "audit/gene_doses.tsv"}, plot_gene_doses),
     "19_sweep": Recipe({"sweep": "audit/sweep.tsv", "null": "audit/null/sweep.tsv"}, plot_sweep),
+    "20_sequences": Recipe({"table": "audit/sequences.tsv"}, plot_sequences),
+    "21_positions": Recipe(
+        {"positions": "audit/sequence_positions.tsv", "mutations": "audit/sequence_mutations.tsv"}, plot_positions
+    ),
+    "22_embedding": Recipe({"words": "audit/sequence_words.tsv"}, plot_words),
     "23_smoothing": Recipe(
         {"measured": "audit/smoothing.tsv", "windows": "audit/smooth.tsv", "summary": "audit/smoothing.json"},
         plot_smoothing,
@@ -178,6 +187,19 @@ _RESULTS = {
     "audit/null.tsv": _Result("audit ladder", _LADDER),
     "audit/sweep.tsv": _Result("audit sweep", _SWEEP),
     "audit/null/sweep.tsv": _Result("audit sweep", _SWEEP),
+    "audit/sequences.tsv": _Result(
+        "audit sequences",
+        dict.fromkeys(("level", "cut", "rung", "model", "metric"), str)
+        | dict.fromkeys(("value", "low", "high"), float)
+        | {"n_test": int},
+    ),
+    "audit/sequence_positions.tsv": _Result(
+        "audit follow-up", {"position": int} | dict.fromkeys(("drop", "low", "high"), float)
+    ),
+    "audit/sequence_mutations.tsv": _Result("audit follow-up", {"position": int, "change": float}),
+    "audit/sequence_words.tsv": _Result(
+        "audit follow-up", {"kmer": str, "count": int} | dict.fromkeys(("gc", "umap_1", "umap_2"), float)
+    ),
     "audit/smoothing.tsv": _Result(
         "smooth", {"method": str, "metric": str, "value": float, "low": float, "high": float}
     ),

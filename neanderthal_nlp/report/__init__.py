@@ -40,7 +40,7 @@ TITLES: Mapping[str, tuple[str, str]] = {
 """Title of each of the article's figures, and what is to be seen on it."""
 NARROW = frozenset({
     "01_region_lengths", "03_training_curve", "04_confusion_network", "05_confusion_forest", "10_gc_content",
-    "11_intersections", "14_leaks", "17_matching",
+    "11_intersections", "14_leaks", "17_matching", "22_embedding",
 })  # fmt: skip
 """Figures one column wide."""
 REFERENCES: Sequence[tuple[str, str]] = (
@@ -65,13 +65,19 @@ _SWEEP = {
 }
 _TABLES: Mapping[str, Mapping[str, Any]] = {
     "claims.tsv": {
-        "section": int,
-        **dict.fromkeys(("sentence", "published", "reproduced", "verdict", "measured"), str),
+        **dict.fromkeys(("section", "sentence", "published", "reproduced", "verdict", "measured"), str),
     },
     "audit/ladder.tsv": _LADDER,
     "audit/null.tsv": _LADDER,
     "audit/sweep.tsv": _SWEEP,
     "audit/null/sweep.tsv": _SWEEP,
+    "audit/sequences.tsv": {
+        **dict.fromkeys(("level", "cut", "rung", "model", "metric"), str),
+        **dict.fromkeys(("value", "low", "high"), float),
+        **dict.fromkeys(("n_train", "n_test"), int),
+    },
+    "audit/sequence_positions.tsv": {"position": int, **dict.fromkeys(("drop", "low", "high"), float)},
+    "audit/sequence_mutations.tsv": {"position": int, "change": float},
     "audit/smoothing.tsv": {"method": str, "metric": str, "value": float, "low": float, "high": float},
     "audit/matched/balance.tsv": {
         "covariate": str,
@@ -110,6 +116,7 @@ _OBJECTS: Mapping[str, Sequence[str]] = {
     "audit/leak.json": ("protocols",),
     "audit/matched/match.json": ("n_matched", "n_unmatched"),
     "audit/sweep.json": ("n_windows", "n_used", "n_train", "test_chromosomes"),
+    "audit/follow_up.json": ("n_words", "gc_embedding", "n_genes", "n_predicted", "n_mutated", "gc_cnn"),
     "audit/smoothing.json": ("held_out",),
     "audit/genes.json": ("inputs",),
     "audit/intersections.json": ("inputs",),

@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 
 from neanderthal_nlp.figures.audit import CONTROL_NAMES, COVARIATE_NAMES, MODEL_NAMES, RUNG_NAMES, dose_name, odds_text
+from neanderthal_nlp.figures.sequences import CUT_NAMES, READER_NAMES, RULE_NAMES
+from neanderthal_nlp.figures.sequences import RUNG_NAMES as SEQUENCE_RUNGS
 from neanderthal_nlp.figures.style import percent, records
 from neanderthal_nlp.figures.sweep import LEARNER_NAMES
-from neanderthal_nlp.report import findings, held_out
+from neanderthal_nlp.report import findings, held_out, sub_sequences
 
 _NAMES = {**MODEL_NAMES, **CONTROL_NAMES}
 _SHARES = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "precision_nt", "recall_nt")
@@ -246,6 +248,44 @@ def _all_models(sweep: pd.DataFrame, letters: str) -> Table:
     return Table(f"Models of the sweep, {letters}", header, rows)
 
 
+def _sequences(results: Mapping[str, Any]) -> dict[str, Any]:
+    table = results["audit/sequences.tsv"]
+    by_level = {
+        level: [
+            _accuracies_of_cut(rows, f"{CUT_NAMES[cut]}: accuracy by {name}")
+            for cut in CUT_NAMES
+            if len(rows := table[(table["level"] == level) & (table["cut"] == cut) & (table["metric"] == "accuracy")])
+        ]
+        for level, name in (("sub_sequence", "sub-sequence"), ("window", "window (mean of its sub-sequences)"))
+    }
+    return {
+        "sentences": sub_sequences.describe_sequences(table),
+        "tables": by_level["sub_sequence"],
+        "more": "Accuracy by window",
+        "details": by_level["window"],
+    }
+
+
+def _accuracies_of_cut(rows: pd.DataFrame, caption: str) -> Table:
+    """Accuracy of networks and rules on one level and one cut, a column for each split."""
+    rungs = [rung for rung in SEQUENCE_RUNGS if (rows["rung"] == rung).any()]
+    cells = {(row.model, row.rung): write_value("accuracy", row) for row in records(rows)}
+    names = {**READER_NAMES, **RULE_NAMES}
+    lines = [[names[model], *(cells.get((model, rung), _NOTHING) for rung in rungs)]
+             for model in names if any(model == found for found, _ in cells)]  # fmt: skip
+    return Table(f"{caption} (95 % interval)", ["network or rule", *(" ".join(SEQUENCE_RUNGS[rung].split())
+                                                                     for rung in rungs)], lines)  # fmt: skip
+
+
+def _positions(results: Mapping[str, Any]) -> dict[str, Any]:
+    positions, mutations = (results[f"audit/sequence_{name}.tsv"] for name in ("positions", "mutations"))
+    return {"sentences": sub_sequences.describe_positions(positions, mutations)}
+
+
+def _words(results: Mapping[str, Any]) -> dict[str, Any]:
+    return {"sentences": sub_sequences.describe_follow_up(results["audit/follow_up.json"])}
+
+
 def _smoothing(results: Mapping[str, Any]) -> dict[str, Any]:
     measured = results["audit/smoothing.tsv"]
     cells = {(row.method, row.metric): write_value(row.metric, row) for row in records(measured)}
@@ -328,6 +368,15 @@ _SECTIONS: Sequence[tuple[Section, Sequence[str], _Builder]] = (
     (Section("sweep", "How much words of each length tell", "19_sweep",
              "AUROC on held-out chromosomes by the length of words, on the letters of the run and on random letters"),
      ["audit/sweep.tsv", "audit/sweep.json", "audit/null/sweep.tsv"], _sweep),
+    (Section("sequences", "The follow-up’s 99 %", "20_sequences",
+             "Accuracy on sub-sequences of networks, and of rules that learn nothing, by the way to cut and split"),
+     ["audit/sequences.tsv"], _sequences),
+    (Section("positions", "Where in a sub-sequence the networks look", "21_positions",
+             "Loss of accuracy by the place whose words are permuted; change of the score by the letter replaced"),
+     ["audit/sequence_positions.tsv", "audit/sequence_mutations.tsv"], _positions),
+    (Section("words", "The follow-up’s words and genes", "22_embedding",
+             "Map of the vectors that the LSTM gives the most common words, coloured by their GC content"),
+     ["audit/follow_up.json"], _words),
     (Section("smoothing", "Along a chromosome: what neighbours add", "23_smoothing",
              "How well windows are told apart by score, moving average and posterior; a chromosome window by window"),
      ["audit/smoothing.tsv", "audit/smoothing.json"], _smoothing),
