@@ -217,8 +217,8 @@ def follow_up(
                                              "genes": genes},
                  {"sentences": sentences, "words": words, "mutated": mutated, "seed": seed}, **summary)  # fmt: skip
     stage.say(f"{summary['n_predicted']:,} of {summary['n_genes']:,} genes predicted to hold Neanderthal DNA; "
-              f"the words' vectors explain {summary['gc_embedding']:.1%} of their GC content, which correlates with the "
-              f"CNN's score by {summary['gc_cnn']:+.2f}")  # fmt: skip
+              f"vectors of words explain {summary['gc_embedding']:.1%} of their GC content; that of sub-sequences "
+              f"correlates with the CNN's score by {summary['gc_cnn']:+.2f}")  # fmt: skip
 
 
 def _load_letters(folder: Path) -> tuple[pd.DataFrame, np.ndarray]:
