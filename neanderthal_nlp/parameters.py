@@ -76,27 +76,34 @@ UMAP_MIN_DIST = 0.2
 N_DRAWS = 20
 """The depleted draw was "repeated up to 20 times"; 17 of the draws were counted."""
 
-# Follow-up article, "LSTM to Detect Neanderthal DNA" (December 2019)
+# Follow-up article, "LSTM to Detect Neanderthal DNA" (December 2019). "Not stated" is said of its text: the notebook
+# that it links, github.com/NikolayOskolkov/LSTMNeanderthalDNA, was not at hand. "Derived code" is code by others that
+# seems derived from that notebook: it reads files named as the author names his, and cuts them as 737,340 asks for.
 SUBSEQUENCE_LENGTH = 200
 """Length of a sub-sequence, nt."""
 SUBSEQUENCE_STEP = 200
-"""Nucleotides from one start to the next. Not stated; assumed: regions are "cut", and so disjoint."""
+"""Nucleotides from one start to the next. Not stated; assumed: regions are "cut", and so disjoint. Code by
+others that seems derived from the author's notebook ("derived code" below) shifts by one: tried, too (`CUTS`)."""
 SUBSEQUENCES_PER_WINDOW = 5
-"""Sub-sequences of a window. Not stated; assumed (737,340 sentences are five each of 73,734 pairs of windows)."""
+"""Sub-sequences of a window. Not stated; assumed (737,340 sentences are five each of 73,734 pairs of windows).
+Derived code has five, from the region's start."""
 LSTM_K = 10
 """Length of a word: 191 words in a sentence of 200 nt."""
 EMBEDDING_DIMENSIONS = 10
 """Length of a word's vector, Keras' `Embedding(10)`."""
 LSTM_UNITS = 10
-"""Units of the LSTM in each direction. Not stated; assumed: as many as a word's vector has dimensions."""
+"""Units of the LSTM in each direction. Not stated; assumed: as many as a word's vector has dimensions. Derived
+code has half as many, and a layer of 10 units (ReLU) behind them."""
 LSTM_EPOCHS = 5
 """Passes over the training sentences."""
 LSTM_BATCH_SIZE = 128
-"""Sentences a step of the gradient. Not stated; assumed. With Keras' default, 32, an epoch takes thrice as long."""
+"""Sentences a step of the gradient. Not stated; assumed. With 32, as in derived code, an epoch takes thrice as
+long."""
 LSTM_LEARNING_RATE = 1e-3
-"""Of Adam. Neither optimiser nor rate is stated; assumed: Adam with Keras' defaults."""
+"""Of Adam. Neither optimiser nor rate is stated; assumed: Adam with Keras' defaults. Derived code has RMSprop."""
 LSTM_VALIDATION_SPLIT = 0.2
-"""Last share of the training sentences kept for validation. Not stated; assumed: as for the perceptron."""
+"""Last share of the training sentences kept for validation. Not stated; assumed: as for the perceptron, and as in
+derived code."""
 
 # The audit: what the numbers mean
 PROTOCOLS = ("article", "distinct", "cluster", "chromosome")

@@ -130,8 +130,10 @@ labels = windows["label"].to_numpy()
 # %% [markdown]
 # ## 2. Sub-sequences, and what a random split over them leaves in training
 #
-# **What the follow-up did.** It cut the regions into sub-sequences of 200 letters. How many of each, and from where to
-# where, is not stated. Their number fits five of each window.
+# **What the follow-up did.** It cut the regions into sub-sequences of 200 letters. How many of each, from where to
+# where, and how they were split, its text does not say; its notebook was not at hand. Their number fits five of each
+# window. Code by others that seems derived from the notebook takes five, each shifted by one letter from the last, and
+# splits the sentences at random.
 #
 # **Our call.** We cut in two ways: into disjoint pieces, and by shifts of single letters. `SEQUENCE_PROTOCOLS`
 # names four splits: at random over sub-sequences, which is what `train_test_split` makes of a list of sentences; at
@@ -236,7 +238,8 @@ shown[["sub_sequence", "chromosome", "null_sub_sequence", "null_chromosome"]]
 # The convolutional network remembers less well, and does no worse where nothing leaks. How much it has learned there,
 # the wide intervals of so few windows leave open.
 #
-# Whatever else the follow-up did, a split at random over such sentences is enough for its number.
+# If the follow-up's sentences are shifts of one another, as in the derived code, a split at random over them is enough
+# for its number. For disjoint pieces that is not shown.
 
 # %% [markdown]
 # ## 4. Which places matter, and what the convolutional network reads
@@ -262,7 +265,7 @@ positions = recurrent.position_importance(
 examples, read_cnn = subsequences.Letters(letters, cut), attribution.logit_scorer(best["cnn"])
 few = examples.take(follow_up.sample_rows(test, N_MUTATED, seed=settings["seed"]))
 mutations, replaced = follow_up.summarise_mutagenesis(attribution.in_silico_mutagenesis(read_cnn, few), few)
-plot_positions(positions, mutations)
+plot_positions(positions, mutations.assign(model="cnn"))
 
 # %%
 replaced.pivot_table(index="found", columns="put", values="mean")

@@ -228,7 +228,10 @@ def audit_results():
         "audit/null/sweep.tsv": sweep([0.6, 0.62, 0.61, 0.6]),
         "audit/sequences.tsv": sequences(),
         "audit/sequence_positions.tsv": positions(),
-        "audit/sequence_mutations.tsv": pd.DataFrame({"position": np.arange(200), "change": np.arange(200) / 100}),
+        "audit/sequence_mutations.tsv": pd.DataFrame({
+            "model": ["lstm"] * 200 + ["cnn"] * 200, "position": np.tile(np.arange(200), 2),
+            "change": np.r_[np.arange(200)[::-1] / 40, np.arange(200) / 100],
+        }),
         "audit/sequence_words.tsv": words(),
         "audit/follow_up.json": FOLLOW_UP,
         "audit/smoothing.tsv": smoothing(),
@@ -285,7 +288,7 @@ def poorest_audit():
         "audit/null/sweep.tsv": sweep([0.5, 0.5]),
         "audit/sequences.tsv": sequences(np.nan).query("cut == 'disjoint' and rung == 'chromosome' and model == 'cnn'"),
         "audit/sequence_positions.tsv": positions().assign(drop=0.0, low=0.0, high=0.0),
-        "audit/sequence_mutations.tsv": pd.DataFrame({"position": np.arange(200), "change": 0.0}),
+        "audit/sequence_mutations.tsv": pd.DataFrame({"model": "cnn", "position": np.arange(200), "change": 0.0}),
         "audit/sequence_words.tsv": words(3),
         "audit/follow_up.json": {**FOLLOW_UP, "n_predicted": 0, "gc_embedding": np.nan, "gc_cnn": np.nan},
         "audit/smoothing.tsv": smoothing(np.nan).assign(

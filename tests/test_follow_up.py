@@ -10,7 +10,7 @@ from test_figures import shown_texts
 from test_sub_sequences import make_windows, run
 
 from neanderthal_nlp.audit import follow_up
-from neanderthal_nlp.audit.sub_sequences import READ_LENGTH, build_network
+from neanderthal_nlp.audit.sub_sequences import READ_LENGTH, build_network, read_as
 from neanderthal_nlp.cli import sequences as cli
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.figures.sequences import (
@@ -22,8 +22,10 @@ from neanderthal_nlp.figures.sequences import (
     plot_words,
 )
 from neanderthal_nlp.files import read_json, read_table, write_json, write_table
+from neanderthal_nlp.parameters import SEQUENCE_MODELS
 from neanderthal_nlp.recurrent import build_lstm
 from neanderthal_nlp.subsequences import Words, count_words, cut, encode_letters
+from neanderthal_nlp.training import predict
 
 
 def test_explained_share_against_scikit_learn():
@@ -81,6 +83,14 @@ def test_words_are_mapped_with_their_counts():
     assert follow_up.map_words(model, words, rows, n=40, seed=1).gc_explained == pytest.approx(1, abs=1e-6)
 
 
+@pytest.mark.parametrize("name", SEQUENCE_MODELS)
+def test_letters_are_scored_as_each_network_reads_them(name):
+    letters = np.random.default_rng(1).integers(0, 5, (6, 200)).astype(np.uint8)
+    model, pieces = build_network(name, seed=1), cut(6, 200, per_window=1)
+    chances = 1 / (1 + np.exp(-follow_up.letter_scorer(name, model)(letters)))
+    np.testing.assert_allclose(chances, predict(model, read_as(name, letters, pieces)), rtol=1e-5)
+
+
 def _all_words(k):
     return [""] if k == 0 else [word + letter for word in _all_words(k - 1) for letter in "ACGT"]
 
@@ -118,15 +128,18 @@ def test_command_writes_what_the_follow_up_shows(described):
     out = folder / "out"
     assert len(read_table(out / "sequence_positions.tsv", {"position": int, "drop": float})) == 191
     assert len(read_table(out / "sequence_words.tsv", {"kmer": str, "umap_1": float})) == 60
-    assert len(read_table(out / "sequence_mutations.tsv", {"position": int, "change": float})) == 200
-    assert len(read_table(out / "sequence_letters.tsv", {"found": str, "put": str, "mean": float})) == 12
+    places = read_table(out / "sequence_mutations.tsv", {"model": str, "position": int, "change": float})
+    assert places[["model", "position"]].to_numpy().tolist() == [[m, i] for m in ("lstm", "cnn") for i in range(200)]
+    assert (places["change"] > 0).all(), "each letter is read by either network"
+    letters = read_table(out / "sequence_letters.tsv", {"model": str, "found": str, "put": str, "mean": float})
+    assert letters["model"].tolist() == ["lstm"] * 12 + ["cnn"] * 12
     genes = read_table(out / "sequence_genes.tsv", {"Gene_Symbol": str, "Prob_1": float})
     assert sorted(genes["Gene_Symbol"]) == ["ONE", "TWO"]
     record = read_json(out / "follow_up.json")
     assert (record["n_genes"], record["n_predicted"]) == (2, int(genes["Predict"].sum()))
     assert (record["n_sentences"], record["n_words"], record["n_mutated"]) == (20, 60, 2)
     assert abs(record["gc_embedding"]) < 0.5
-    assert -1 <= record["gc_cnn"] <= 1
+    assert all(-1 <= record[f"gc_{name}"] <= 1 for name in SEQUENCE_MODELS)
     assert f"{record['n_predicted']} of 2 genes" in said
 
 
@@ -174,10 +187,13 @@ def test_figure_without_a_known_accuracy_is_refused():
 def test_figures_of_places_and_words_draw_their_tables():
     place = np.arange(191)
     positions = pd.DataFrame({"position": place, "drop": place / 1e4, "low": place / 2e4, "high": place / 5e3})
-    mutations = pd.DataFrame({"position": np.arange(200), "change": np.arange(200) / 100})
-    upper, lower = plot_positions(positions, mutations).axes
+    mutations = pd.DataFrame({"model": ["lstm"] * 200 + ["cnn"] * 200, "position": np.tile(np.arange(200), 2),
+                              "change": np.arange(400) / 100})  # fmt: skip
+    upper, lstm, cnn = plot_positions(positions, mutations).axes
     np.testing.assert_allclose(upper.lines[1].get_ydata(), 100 * positions["drop"])
-    np.testing.assert_allclose(lower.lines[0].get_ydata(), mutations["change"])
+    np.testing.assert_allclose(lstm.lines[0].get_ydata(), mutations["change"][:200])
+    np.testing.assert_allclose(cnn.lines[0].get_ydata(), mutations["change"][200:])
+    assert len(plot_positions(positions, mutations[:200]).axes) == 2
     words = pd.DataFrame(
         {"kmer": ["AA", "CG"], "count": [2, 1], "gc": [0.0, 1.0], "umap_1": [1.0, 2], "umap_2": [3.0, 4]}
     )

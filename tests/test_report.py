@@ -473,6 +473,9 @@ def test_what_a_sweep_says_depends_on_its_numbers():
                                "be above one half.")  # fmt: skip
     assert "is not to show that nothing is" in same[-1]
     assert "no more than random ones" in describe_sweep(real, real)[-1]
+    for near in (null.assign(high=0.84), null.assign(high=np.nan)):
+        assert "more than random ones is not shown (the intervals are not apart)" in describe_sweep(real, near)[-1]
+    assert "What the letters of the run give beyond" in describe_sweep(real, null.assign(high=0.82))[-1]
     shortest = real.assign(chosen=real.index == 0)
     assert "That is GC content alone: no other words are shown to add to it." in describe_sweep(shortest, null)
     assert len(describe_sweep(real[real["k"] > 1], null)) == 5, "GC content alone was not tried"
@@ -497,15 +500,20 @@ def test_sentences_of_the_smoothing():
 
 
 def test_sentences_of_the_follow_up():
-    found, rule, window, apart, random = sub_sequences.describe_sequences(sequences())
+    found, rule, window, apart, area, random = sub_sequences.describe_sequences(sequences())
     assert found.startswith(
         "Split at random over sub-sequences, the follow-up’s network is right on 81.0 % (79.0 to 83.0 %) of disjoint "
         "pieces and 99.5 % (97.5 to 100.0 %) of shifts by one letter. The follow-up prints 99 %"
     )
-    assert found.endswith("how it cut windows and how it split it does not say.")
+    assert "Its text does not say how it cut windows and how it split, and its notebook was not at hand" in found
+    assert found.endswith("code that seems derived from it shifts by one letter and splits sentences at random.")
     assert "introgressed training sub-sequence, is right on 86.0 % (84.0 to 88.0 %) of disjoint" in rule
     assert "With all sub-sequences of a window on one side the network is right on 75.0 % (73.0" in window
     assert apart.endswith("60.0 % (58.0 to 62.0 %) of shifts by one letter.")
+    assert area == (
+        "Its AUROC is 0.530 (0.510 to 0.550) of disjoint pieces and 0.600 (0.580 to 0.620) of shifts by one letter "
+        "there."
+    )
     assert "gives it 80.0 % (78.0 to 82.0 %) of disjoint pieces and 99.3 % (97.3 to 100.0 %) of shifts" in random
     assert "so high an accuracy needs no ancestry where sub-sequences of one window" in random
 
@@ -514,14 +522,23 @@ def test_what_is_said_of_the_follow_up_depends_on_its_numbers():
     table = sequences()
     rest = table["cut"] == "shifted"
     few = sub_sequences.describe_sequences(table[rest & table["rung"].isin(["sub_sequence", "chromosome"])])
-    assert len(few) == 3
+    assert len(few) == 4
     assert "disjoint" not in " ".join(few)
-    table.loc[table["rung"] == "chromosome", "low"] = 0.45
-    assert sub_sequences.describe_sequences(table)[3].endswith(", which is not shown to be more than chance.")
-    table.loc[(table["rung"] == "chromosome") & rest, "low"] = 0.55
-    assert sub_sequences.describe_sequences(table)[3].endswith("more than chance for shifts by one letter alone.")
+    chromosome = table["rung"] == "chromosome"
+    table.loc[chromosome & (table["metric"] == "auroc"), "low"] = 0.45
+    assert sub_sequences.describe_sequences(table)[4].endswith(", which is not shown to be more than chance.")
+    table.loc[chromosome & (table["metric"] == "auroc") & rest, "low"] = 0.55
+    assert sub_sequences.describe_sequences(table)[4].endswith("more than chance for shifts by one letter alone.")
+    table.loc[chromosome & (table["metric"] == "accuracy"), "low"] = 0.3
+    assert sub_sequences.describe_sequences(table)[4].endswith("for shifts by one letter alone."), "areas decide"
     table.loc[table["rung"] == "null_sub_sequence", ["value", "low", "high"]] = [0.5, 0.48, 0.52]
-    assert sub_sequences.describe_sequences(table)[4].endswith("the split alone does not explain its accuracy.")
+    assert sub_sequences.describe_sequences(table)[5].endswith("the split alone does not explain its accuracy.")
+    balanced = table[table["metric"] == "accuracy"].assign(metric="balanced_accuracy", value=0.525, low=0.5, high=0.55)
+    beside = sub_sequences.describe_sequences(pd.concat([table, balanced]))[3]
+    assert beside.endswith(", in balanced accuracy 52.5 % (50.0 to 55.0 %) of disjoint pieces and 52.5 % (50.0 to 55.0 "
+                           "%) of shifts by one letter.")  # fmt: skip
+    areas = table["metric"] == "auroc"
+    assert len(sub_sequences.describe_sequences(table[~areas])) == 5, "no area, and nothing is said of chance"
 
 
 def test_sentences_of_places_words_and_genes():
@@ -532,14 +549,21 @@ def test_sentences_of_places_words_and_genes():
     genes, words, correlation = sub_sequences.describe_follow_up(FOLLOW_UP)
     assert "calls 22,000 of 31,000 genes free of Neanderthal DNA" in genes
     assert "500 most common words tell, as a linear function, 1.2 % of the variance of their GC content" in words
+    assert "This does not test for clusters, and a network that learned nothing" in words
     assert correlation.endswith("a sub-sequence have a rank correlation of −0.42.")
 
 
 def test_too_few_chromosomes_to_smooth(copy):
-    save({"audit/smoothing.tsv": smoothing().head(0), "audit/smoothing.json": {"held_out": ["chr1"]}}, copy / "results")
+    save(
+        {
+            "audit/smoothing.tsv": smoothing().head(0),
+            "audit/smoothing.json": {"held_out": ["chr1"], "not_done": "found none to learn from"},
+        },
+        copy / "results",
+    )
     html = render_report(load_run(copy))
     section = html.split('id="smoothing"')[1].split("</section>")[0]
-    assert "What neighbours add was not measured: found 1 of the two or more chromosomes held out as a whole" in section
+    assert "What neighbours add was not measured: found none to learn from." in section
     assert "<table" not in section
 
 

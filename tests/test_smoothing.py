@@ -380,7 +380,10 @@ def test_command_writes_what_it_says(scanned, tmp_path):
 def test_what_cannot_be_smoothed_may_be_left_out(scanned, tmp_path):
     result = call_smooth(scanned, tmp_path, bundle="as_published", words=["--optional"])
     assert result.exit_code == 0, result.output
-    assert "not done: found 0 chromosomes held out" in result.output
+    assert "not done: " in result.output
+    assert "found 0 held-out chromosomes" in json.loads((tmp_path / "smoothing.json").read_text())["not_done"]
+    header = (scanned / "scan/scan.tsv").read_text().splitlines()[0]
+    assert (tmp_path / "smooth.tsv").read_text().startswith(f"{header}\tcovered\t")
     assert (tmp_path / "smoothing.tsv").read_text() == "method\tmetric\tvalue\tlow\thigh\n"
     assert (tmp_path / "segments.bed").stat().st_size <= 1
     assert json.loads((tmp_path / "smoothing.json").read_text())["held_out"] == []

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
 from typer.testing import CliRunner
 
-from neanderthal_nlp import splits
+from neanderthal_nlp import splits, training
 from neanderthal_nlp.audit import sub_sequences as rungs
 from neanderthal_nlp.audit.ladder import Scores
 from neanderthal_nlp.audit.leaks import windows_of_pairs
@@ -89,8 +89,16 @@ def test_a_limit_keeps_whole_clusters_and_pairs(limit):
 def test_what_cannot_be_cut_is_refused(windows, refused):
     with refused("max windows: found 5", "expected 6 or more"):
         rungs.cut_windows(windows, step=1, max_windows=5)
-    with refused("windows: found one of 999 nt", "expected at least 1000"):
-        rungs.cut_windows(windows.assign(end=windows["end"] - 1), step=1)
+    with refused("windows: found none of 1,000 nt", "audit=false"):
+        rungs.cut_windows(windows.assign(end=windows["end"] - 1), step=200)
+
+
+def test_pairs_that_are_too_short_are_left_out(windows):
+    short = windows.copy()
+    short.loc[3, "end"] -= 1
+    left = set(windows.index[windows["pair"] == windows.loc[3, "pair"]])
+    assert set(rungs.cut_windows(short, step=200).window) == set(windows.index) - left
+    assert set(rungs.cut_windows(short, step=1).window) == set(windows.index)  # shifts need fewer letters
 
 
 # Dividing -----------------------------------------------------------------------------------------------------
@@ -103,6 +111,9 @@ def test_without_sides_sub_sequences_are_divided_as_scikit_learn_divides_sentenc
     np.testing.assert_array_equal(parts.train, train)
     np.testing.assert_array_equal(parts.test, test)
     assert validation is None
+    other, _ = rungs.divide(windows, pieces, None, seed=7, random_seed=3)
+    _, expected = train_test_split(np.arange(len(pieces.window)), test_size=0.2, random_state=3)
+    np.testing.assert_array_equal(other.test, expected)
 
 
 @pytest.mark.parametrize("limit", [None, 90])
@@ -272,7 +283,7 @@ def scored(folder):
         folder / "chromosome.tsv", "--output", folder / "controls.tsv")  # fmt: skip
     return run("sub-sequences", "--letters", folder, "--network", "cnn", "--random-split", "--cut", "disjoint", "--cut",
                "shifted", "--null", "--max-windows", 90, "--epochs", 2, "--output", folder / "null_cnn.tsv", "--keep",
-               folder / "kept.keras")  # fmt: skip
+               folder / "kept.keras", "--keep-cut", "shifted")  # fmt: skip
 
 
 def test_scores_of_rules(folder, scored):
@@ -285,7 +296,7 @@ def test_scores_of_rules(folder, scored):
     assert set(held_out["model"]) == set(SEQUENCE_RULES)
 
 
-def test_scores_of_a_network_and_what_is_kept(folder, scored):
+def test_scores_of_a_network_and_what_is_kept(folder, scored, windows, matrix):
     table = read_table(folder / "null_cnn.tsv", cli._SCORES)
     assert set(table["rung"]) == {"null_sub_sequence"}
     assert table["score"].between(0, 1).all()
@@ -294,8 +305,11 @@ def test_scores_of_a_network_and_what_is_kept(folder, scored):
     assert history["cut"].tolist() == ["disjoint"] * 2 + ["shifted"] * 2
     assert not (folder / "null_cnn.training").exists()
     record = read_json(folder / "kept.json")["parameters"]
-    assert record == {"max_windows": 90, "epochs": 2, "seed": 1, "cut": "disjoint", "rung": "null_sub_sequence"}
-    assert (folder / "kept.keras").exists()
+    assert record == {"max_windows": 90, "epochs": 2, "seed": 1, "cut": "shifted", "rung": "null_sub_sequence"}
+    pieces = rungs.cut_windows(windows, step=1, max_windows=90)
+    test = rungs.divide(windows, pieces, None, seed=1).parts.test
+    again = training.predict(training.load_model(folder / "kept.keras"), Letters(matrix, pieces), rows=test)
+    np.testing.assert_allclose(again, table.loc[table["cut"] == "shifted", "score"], rtol=1e-4)
     assert "epoch 2/2" in scored
 
 
@@ -306,11 +320,38 @@ def test_a_killed_command_goes_on_where_it_was(folder, tmp_path, monkeypatch):
         patch.setattr(rungs, "tabulate_rung", lambda *_: 1 / 0)
         assert "ZeroDivisionError" in refusal(*arguments)
     assert not (tmp_path / "scores.tsv").exists()
+    left = {path.name for path in (tmp_path / "scores.training/disjoint_sub_sequence").iterdir()}
+    assert {rungs.FINISHED_FILE, training.NETWORK_FILE} < left
+    assert "backup" not in left
     assert "epoch" not in run(*arguments), "the training was complete"
     (tmp_path / "scores.tsv").rename(tmp_path / "resumed.tsv")
     assert "epoch 1/1" in run(*arguments), "its state was removed with the end of the command"
     resumed, whole = (read_table(tmp_path / f"{name}.tsv", cli._SCORES) for name in ("resumed", "scores"))
     pd.testing.assert_frame_equal(resumed, whole, rtol=1e-4)
+
+
+def test_a_finished_rung_is_read_and_another_one_is_trained(windows, matrix, tmp_path):
+    pieces, said = rungs.cut_windows(windows, step=200, max_windows=60), []
+    division, model = rungs.divide(windows, pieces, None, seed=1), rungs.build_network("cnn", seed=1)
+
+    def score(letters=matrix, **changes):
+        return rungs.score_rung("cnn", windows, pieces, division, letters=letters, model=model, directory=tmp_path,
+                                **{"epochs": 1, "seed": 1, "report": said.append, **changes})  # fmt: skip
+
+    (first, history), (second, read) = score(), score()
+    assert len(said) == 1
+    np.testing.assert_array_equal(first["cnn"].score, second["cnn"].score)
+    pd.testing.assert_frame_equal(history, read)
+    score(epochs=2)
+    score(seed=2)
+    score(letters=3 - np.minimum(matrix, 3))
+    assert len(said) == 1 + 2 + 1 + 1
+    back, _ = score()
+    assert len(said) == 6
+    np.testing.assert_allclose(back["cnn"].score, first["cnn"].score, rtol=1e-4)
+    (tmp_path / rungs.FINISHED_FILE).write_text("{", encoding="utf-8")
+    score()
+    assert len(said) == 7
 
 
 def test_table_of_all_scores(folder, scored):
@@ -339,6 +380,10 @@ def test_command_of_coordinates_alone(windows, tmp_path):
     assert cells["shifted", "sub_sequence", "overlap"] > 0.99
     assert cells["shifted", "chromosome", "overlap"] == 0.5
     assert "shifted, chromosome: overlap 50.00% right" in said
+    run("sequence-rules", "--introgressed", tmp_path / "intr.bed", "--depleted", tmp_path / "depl.bed", "--output",
+        tmp_path / "others.tsv", "--seed", 5)  # fmt: skip
+    others = read_table(tmp_path / "others.tsv", {"accuracy": float}).set_index(["cut", "rung", "model"])["accuracy"]
+    assert others["disjoint", "sub_sequence", "same_place"] != cells["disjoint", "sub_sequence", "same_place"]
 
 
 def refusal(*arguments):
@@ -355,6 +400,8 @@ def test_wrong_input_is_refused(folder, scored, tmp_path):
     clash = [*base, "--random-split", "--keep", tmp_path / "scores.keras"]
     assert "InputError: --keep: found" in refusal(*clash, "--network", "cnn")
     assert "expected a network" in refusal(*clash[:-1], tmp_path / "kept.keras", "--network", "controls")
+    where = [*clash[:-1], tmp_path / "kept.keras", "--network", "cnn", "--cut", "disjoint", "--keep-cut", "shifted"]
+    assert "--keep-cut: found shifted, expected --keep, and one of disjoint" in refusal(*where)
     write_table(make_windows().head(10), tmp_path / "windows.tsv")
     other = ["sub-sequences", "--letters", tmp_path, "--random-split", "--network", "controls", "--output",
              tmp_path / "scores.tsv"]  # fmt: skip

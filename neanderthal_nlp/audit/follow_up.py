@@ -12,10 +12,13 @@ import numpy as np
 import pandas as pd
 
 from neanderthal_nlp.kmers import LETTERS
-from neanderthal_nlp.subsequences import Words, count_words
+from neanderthal_nlp.parameters import LSTM_K
+from neanderthal_nlp.subsequences import Words, count_words, number_words
 
 if TYPE_CHECKING:
     import keras
+
+    from neanderthal_nlp.attribution import Score
 
 
 class WordMap(NamedTuple):
@@ -87,6 +90,27 @@ def gc_of_letters(letters: np.ndarray) -> np.ndarray:
     """Share of G and C among the known letters of sequences, uint8 (n, length); float64 (n,), NaN without any."""
     gc, known = ((letters == 1) | (letters == 2)).sum(axis=1), (letters < len(LETTERS)).sum(axis=1)
     return np.divide(gc, known, out=np.full(len(letters), np.nan), where=known > 0)
+
+
+def letter_scorer(name: str, model: keras.Model) -> Score:
+    """Make a function from letters to a network's logits, whatever the network reads.
+
+    Parameters
+    ----------
+    name : str
+        Of the network (`parameters.SEQUENCE_MODELS`).
+    model : keras.Model
+        As `audit.sub_sequences.build_network` makes it.
+
+    Returns
+    -------
+    callable
+        From uint8 letters (m, length) to float64 (m,), as `attribution.in_silico_mutagenesis` takes it.
+    """
+    from neanderthal_nlp.attribution import logit_scorer  # here, since it brings TensorFlow
+
+    score = logit_scorer(model)
+    return (lambda letters: score(number_words(letters, LSTM_K))) if name == "lstm" else score
 
 
 def summarise_mutagenesis(changes: np.ndarray, letters: np.ndarray) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -8,7 +8,9 @@ introgressed training sub-sequence has the same letters, lies at the same place,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import hashlib
+import shutil
+from collections.abc import Callable, Iterable, Mapping
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -20,6 +22,7 @@ from neanderthal_nlp.audit.ladder import Scores
 from neanderthal_nlp.audit.leaks import seen_in_training
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.evaluation import evaluate_scores, tabulate_scores
+from neanderthal_nlp.files import read_json, write_json
 from neanderthal_nlp.parameters import (
     CUTS,
     LSTM_BATCH_SIZE,
@@ -41,6 +44,8 @@ LEVELS = ("sub_sequence", "window")
 """What is scored: each sub-sequence, or a window by the mean of its test sub-sequences."""
 READ_LENGTH = (SUBSEQUENCES_PER_WINDOW - 1) * CUTS["disjoint"] + SUBSEQUENCE_LENGTH
 """First nucleotides of a window that its sub-sequences lie in, however it is cut."""
+FINISHED_FILE = "finished.json"
+"""What a finished rung leaves in the folder of its training."""
 _THRESHOLD = 0.5
 
 
@@ -62,6 +67,8 @@ class Division(NamedTuple):
 def cut_windows(windows: pd.DataFrame, *, step: int, max_windows: int | None = None) -> Subsequences:
     """Cut windows as the follow-up does, all of them or whole clusters of overlapping regions.
 
+    Pairs with a window that is too short for its sub-sequences are left out.
+
     Parameters
     ----------
     windows : DataFrame
@@ -80,16 +87,20 @@ def cut_windows(windows: pd.DataFrame, *, step: int, max_windows: int | None = N
     Raises
     ------
     InputError
-        A window is shorter than `READ_LENGTH`, or one cluster alone has more than `max_windows`.
+        Each pair has a window that is too short, or one cluster alone has more than `max_windows`.
     """
-    shortest = int((windows["end"] - windows["start"]).min())
-    if shortest < READ_LENGTH:
-        raise InputError(f"windows: found one of {shortest} nt, expected at least {READ_LENGTH} for its sub-sequences")
     everything = cut(len(windows), READ_LENGTH, step=step)
-    if max_windows is None or max_windows >= len(windows):
-        return everything
-    kept = _keep_clusters(windows, max_windows)[everything.window]
-    return Subsequences(everything.window[kept], everything.start[kept])
+    lengths, needed = (windows["end"] - windows["start"]), int(everything.start.max()) + SUBSEQUENCE_LENGTH
+    long_enough = ~windows["pair"].isin(windows["pair"][lengths < needed]).to_numpy()
+    if not long_enough.any():
+        raise InputError(f"windows: found none of {needed:,} nt with a partner as long, expected some to cut "
+                         "(audit=false leaves the audit out)")  # fmt: skip
+    if max_windows is None or max_windows >= long_enough.sum():
+        kept = long_enough
+    else:
+        kept = long_enough & _keep_clusters(windows, max_windows)
+    chosen = kept[everything.window]
+    return Subsequences(everything.window[chosen], everything.start[chosen])
 
 
 def _keep_clusters(windows: pd.DataFrame, max_windows: int) -> np.ndarray:
@@ -105,7 +116,14 @@ def _keep_clusters(windows: pd.DataFrame, max_windows: int) -> np.ndarray:
     raise AssertionError  # not reached: the loop has no end of its own
 
 
-def divide(windows: pd.DataFrame, subsequences: Subsequences, sides: Split | None, *, seed: int) -> Division:
+def divide(
+    windows: pd.DataFrame,
+    subsequences: Subsequences,
+    sides: Split | None,
+    *,
+    seed: int,
+    random_seed: int = SPLIT_SEED,
+) -> Division:
     """Divide sub-sequences into training, validation and test rows.
 
     Parameters
@@ -116,9 +134,11 @@ def divide(windows: pd.DataFrame, subsequences: Subsequences, sides: Split | Non
         Of all windows, or of some.
     sides : Split, optional
         Rows of the windows: sub-sequences are divided as their windows are. Without, sub-sequences are divided at
-        random by the article's seed, whatever window they are of.
+        random, whatever window they are of.
     seed : int
         Of the choice of what validates.
+    random_seed : int
+        Of the division at random; the article's by default.
 
     Returns
     -------
@@ -133,7 +153,7 @@ def divide(windows: pd.DataFrame, subsequences: Subsequences, sides: Split | Non
         A side lacks one of the classes.
     """
     if sides is None:
-        division = Division(split(places(windows, subsequences), protocol="article"), None)
+        division = Division(split(places(windows, subsequences), protocol="article", seed=random_seed), None)
     else:
         used = np.isin(np.arange(len(windows)), subsequences.window)
         sides = Split(*(rows[used[rows]] for rows in sides))
@@ -225,9 +245,10 @@ def score_rung(
     division : Division
     model : keras.Model, optional
         Of `build_network`; None for the rules. Training starts from its initialisers: one model serves many rungs.
+        Holds the weights of the best epoch on return, unless the rung was finished before.
     directory : path-like
-        Keeps the state of the training, so that a killed one goes on, and the best epoch's network
-        (`training.NETWORK_FILE`).
+        Keeps the state of the training, so that a killed one goes on. What is left of a finished rung is its result
+        (`FINISHED_FILE`), which is not worked out again, and the best epoch's network (`training.NETWORK_FILE`).
     epochs, seed, report
         As for `training.train`.
 
@@ -240,11 +261,17 @@ def score_rung(
         return score_rules(windows, subsequences, division.parts, letters=letters), None
     from neanderthal_nlp import training  # here, since it brings TensorFlow
 
+    directory, labels = Path(directory), windows["label"].to_numpy()[subsequences.window]
+    arrays = (letters, *subsequences, labels, *division.parts, division.validation)
+    fingerprint = _fingerprint(model, arrays, epochs, seed)
+    if (finished := _read_finished(directory / FINISHED_FILE, fingerprint)) is not None:
+        score, history = finished
+        return {name: Scores(score, _THRESHOLD)}, history
     examples, (train, test), held_out = read_as(name, letters, subsequences), division.parts, division.validation
     history = training.train(
         model,
         examples,
-        windows["label"].to_numpy()[subsequences.window],
+        labels,
         directory=directory,
         rows=train if held_out is None else train[~np.isin(train, held_out)],
         validation_rows=held_out,
@@ -254,8 +281,35 @@ def score_rung(
         seed=seed,
         report=report,
     )
-    best = training.load_model(Path(directory) / training.NETWORK_FILE)
-    return {name: Scores(training.predict(best, examples, rows=test), _THRESHOLD)}, history
+    # Into the same model: one loaded anew has an optimiser of its own, and Keras does not give its memory back.
+    model.load_weights(directory / training.NETWORK_FILE)
+    score = training.predict(model, examples, rows=test)
+    result = {"fingerprint": fingerprint, "score": score.tolist(), "history": history.to_dict("list")}
+    write_json(result, directory / FINISHED_FILE)
+    shutil.rmtree((directory / training.LATEST_FILE).parent)
+    return {name: Scores(score, _THRESHOLD)}, history
+
+
+def _fingerprint(model: keras.Model, arrays: Iterable[np.ndarray | None], epochs: int, seed: int) -> str:
+    """SHA-256 of what the result of a rung depends on."""
+    settings = (model.to_json(), LSTM_VALIDATION_SPLIT, epochs, LSTM_BATCH_SIZE, seed)
+    digest = hashlib.sha256(repr(settings).encode())
+    for array in arrays:
+        digest.update(repr(None if array is None else (array.shape, array.dtype.str)).encode())
+        if array is not None:
+            digest.update(np.ascontiguousarray(array).ravel().view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def _read_finished(path: Path, fingerprint: str) -> tuple[np.ndarray, pd.DataFrame] | None:
+    """Scores and history of a rung that was finished before; None where it was not, or was another one."""
+    try:
+        found = read_json(path)
+    except InputError:
+        return None
+    if found.get("fingerprint") != fingerprint:
+        return None
+    return np.array(found["score"]), pd.DataFrame(found["history"])
 
 
 def tabulate_rung(

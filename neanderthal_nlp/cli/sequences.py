@@ -18,6 +18,8 @@ from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.files import markdown_table, read_json, read_table, replacing, write_table
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from neanderthal_nlp.audit.sub_sequences import Division
     from neanderthal_nlp.splits import Split
     from neanderthal_nlp.subsequences import Subsequences
@@ -88,34 +90,33 @@ def sub_sequences(
     ] = None,
     epochs: Annotated[int, typer.Option(min=1)] = parameters.LSTM_EPOCHS,
     keep: Annotated[
-        Path | None, typer.Option(help="Where to keep the network of the first rung and cut, a .keras file.")
+        Path | None, typer.Option(help="Where to keep the network of the first rung, a .keras file.")
     ] = None,
+    keep_cut: Annotated[Cut | None, typer.Option(help="Cut whose network is kept; default: the first.")] = None,
     seed: Seed = 1,
 ) -> None:
     """Train a network on sub-sequences and score those that splits hold out, or score them by rules."""
     from neanderthal_nlp.audit import sub_sequences as rungs
 
-    stage = Stage("audit sub-sequences", letters)
-    rules = network is Network.controls
-    if keep is not None and (rules or keep.with_suffix("") == output.with_suffix("")):
-        raise InputError(f"--keep: found {keep}, expected a network, and another name than that of {output}")
+    stage, cuts = Stage("audit sub-sequences", letters), cut or list(Cut)
+    kept_cut = _check_kept(network, output, cuts, keep, keep_cut)
     windows, matrix = _load_letters(letters)
     sides = _read_sides(windows, random_split, split_file or [])
     settings = {"max_windows": max_windows, "epochs": epochs, "seed": seed}
     inputs = {"windows": letters / "windows.tsv", "letters": letters / "letters.npy"}
     inputs |= {f"split {path.stem}": path for path in split_file or []}
-    model = None if rules else rungs.build_network(network.value, seed=seed)
+    model = None if network is Network.controls else rungs.build_network(network.value, seed=seed)
     training = output.with_suffix(".training")
     tables: list[pd.DataFrame] = []
     histories: list[pd.DataFrame] = []
-    for how, (protocol, parts) in product(cut or list(Cut), sides.items()):
+    for how, (protocol, parts) in product(cuts, sides.items()):
         place = {"cut": how.value, "rung": f"null_{protocol}" if null else protocol}
         pieces, division = _divide(windows, how, parts, max_windows, seed)
         found, history = rungs.score_rung(
             network.value, windows, pieces, division, letters=matrix, model=model,
             directory=training / f"{how}_{protocol}", epochs=epochs, seed=seed, report=stage.say,
         )  # fmt: skip
-        if keep is not None and not tables:
+        if keep is not None and (how, protocol) == (kept_cut, next(iter(sides))):
             with replacing(keep) as part:
                 shutil.copyfile(training / f"{how}_{protocol}/network.keras", part)
             stage.record(keep.with_suffix(".json"), inputs, settings | place)
@@ -180,7 +181,7 @@ def sequence_rules(
     rows = []
     for how, (rung, parts) in product(Cut, sides.items()):
         with about(introgressed):
-            pieces, division = _divide(windows, how, parts, None, seed)
+            pieces, division = _divide(windows, how, parts, None, seed, random_seed=seed)
         truth = windows["label"].to_numpy()[pieces.window[division.parts.test]]
         for name, (score, threshold) in rungs.score_rules(windows, pieces, division.parts).items():
             right = float(np.mean((score > threshold) == truth))
@@ -205,13 +206,13 @@ def follow_up(
     seed: Seed = 1,
     cache: Cache = None,
 ) -> None:
-    """What the follow-up shows of its network: places, words, genes; and the letters that a CNN looks at."""
+    """What the follow-up shows of its network: places, words, genes; and the letters that it and a CNN look at."""
     stage = Stage("audit follow-up", letters)
     windows, matrix = _load_letters(letters)
     summary = {
         **_describe_lstm(windows, matrix, lstm, output, sentences, words, seed),
         **_predict_genes(lstm, genome, genes, output, cache),
-        **_describe_cnn(windows, matrix, cnn, output, mutated, seed),
+        **_describe_letters(windows, matrix, {"lstm": lstm, "cnn": cnn}, output, mutated, seed),
     }
     stage.record(output / "follow_up.json", {"letters": letters / "letters.npy", "lstm": lstm, "cnn": cnn,
                                              "genes": genes},
@@ -247,14 +248,23 @@ def _read_sides(windows: pd.DataFrame, random_split: bool, paths: list[Path]) ->
     return given | {path.stem: read_split(path, windows) for path in paths}
 
 
+def _check_kept(network: Network, output: Path, cuts: list[Cut], keep: Path | None, keep_cut: Cut | None) -> Cut:
+    """The cut whose network is kept."""
+    if keep is not None and (network is Network.controls or keep.with_suffix("") == output.with_suffix("")):
+        raise InputError(f"--keep: found {keep}, expected a network, and another name than that of {output}")
+    if keep_cut is not None and (keep is None or keep_cut not in cuts):
+        raise InputError(f"--keep-cut: found {keep_cut}, expected --keep, and one of {', '.join(cuts)}")
+    return keep_cut or cuts[0]
+
+
 def _divide(
-    windows: pd.DataFrame, how: str, sides: Split | None, max_windows: int | None, seed: int
+    windows: pd.DataFrame, how: str, sides: Split | None, max_windows: int | None, seed: int, **options: int
 ) -> tuple[Subsequences, Division]:
-    """Cut windows and divide their sub-sequences."""
+    """Cut windows and divide their sub-sequences; options as for `rungs.divide`."""
     from neanderthal_nlp.audit import sub_sequences as rungs
 
     pieces = rungs.cut_windows(windows, step=parameters.CUTS[how], max_windows=max_windows)
-    return pieces, rungs.divide(windows, pieces, sides, seed=seed)
+    return pieces, rungs.divide(windows, pieces, sides, seed=seed, **options)
 
 
 def _tell_accuracy(stage: Stage, place: dict[str, str], table: pd.DataFrame) -> None:
@@ -307,22 +317,29 @@ def _predict_genes(lstm: Path, genome: Path, genes: Path, output: Path, cache: P
     return {"n_genes": len(table), "n_predicted": int(table["Predict"].sum())}
 
 
-def _describe_cnn(
-    windows: pd.DataFrame, matrix: np.ndarray, path: Path, output: Path, mutated: int, seed: int
+def _describe_letters(
+    windows: pd.DataFrame, matrix: np.ndarray, networks: Mapping[str, Path], output: Path, mutated: int, seed: int
 ) -> dict[str, Any]:
     """Write `sequence_mutations.tsv` and `sequence_letters.tsv`."""
-    from neanderthal_nlp.attribution import in_silico_mutagenesis, logit_scorer
+    from neanderthal_nlp.attribution import in_silico_mutagenesis
     from neanderthal_nlp.audit import follow_up as described
     from neanderthal_nlp.convolutional import load_cnn
     from neanderthal_nlp.subsequences import Letters
+    from neanderthal_nlp.training import load_model
 
-    pieces, (parts, _) = _divide_as_kept(windows, path)
-    examples, score = Letters(matrix, pieces), logit_scorer(load_cnn(path))
-    few = examples.take(described.sample_rows(parts.test, mutated, seed=seed))
-    places, letters = described.summarise_mutagenesis(in_silico_mutagenesis(score, few), few)
-    write_table(places, output / "sequence_mutations.tsv")
-    write_table(letters, output / "sequence_letters.tsv")
-    many = examples.take(described.sample_rows(parts.test, _GC_SAMPLE, seed=seed))
-    scored = pd.Series(np.concatenate([score(many[i : i + 500]) for i in range(0, len(many), 500)]))
-    gc = pd.Series(described.gc_of_letters(many))
-    return {"n_mutated": len(few), "gc_cnn": float(scored.corr(gc, method="spearman"))}
+    load = {"lstm": load_model, "cnn": load_cnn}
+    places, letters, summary = [], [], dict[str, Any]()
+    for name, path in networks.items():
+        pieces, (parts, _) = _divide_as_kept(windows, path)
+        examples, score = Letters(matrix, pieces), described.letter_scorer(name, load[name](path))
+        few = examples.take(described.sample_rows(parts.test, mutated, seed=seed))
+        by_place, by_letter = described.summarise_mutagenesis(in_silico_mutagenesis(score, few), few)
+        places.append(by_place.assign(model=name))
+        letters.append(by_letter.assign(model=name))
+        many = examples.take(described.sample_rows(parts.test, _GC_SAMPLE, seed=seed))
+        scored = pd.Series(np.concatenate([score(many[i : i + 500]) for i in range(0, len(many), 500)]))
+        correlation = scored.corr(pd.Series(described.gc_of_letters(many)), method="spearman")
+        summary |= {"n_mutated": len(few), f"gc_{name}": float(correlation)}
+    write_table(pd.concat(places)[["model", "position", "change"]], output / "sequence_mutations.tsv")
+    write_table(pd.concat(letters)[["model", "found", "put", "n", "mean", "size"]], output / "sequence_letters.tsv")
+    return summary

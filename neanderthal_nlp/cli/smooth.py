@@ -13,6 +13,7 @@ from neanderthal_nlp.cli.predict import BundleFolder, Model, Run, Which, find_bu
 from neanderthal_nlp.cli.stage import Seed, Stage, about
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.files import read_table, write_bed, write_table
+from neanderthal_nlp.intervals import home_chromosome
 
 app = typer.Typer()
 
@@ -20,6 +21,7 @@ _SCAN = {"record": str, "start": int, "end": int, "chrom": str, "chrom_start": i
          "call": str, "seen": str}  # fmt: skip
 _INSIDE = {"start": "record_start", "end": "record_end", "chrom_start": "start", "chrom_end": "end"}
 """Names of columns here, by their names in the file: places are those on chromosomes."""
+_OUTSIDE = {inside: name for name, inside in _INSIDE.items()}
 
 
 @app.command()
@@ -34,7 +36,7 @@ def smooth(
     ] = None,
     n_iter: Annotated[int, typer.Option(min=0, help="Rounds of Baum-Welch after the labelled start.")] = 0,
     optional: Annotated[
-        bool, typer.Option("--optional", help="Where too few chromosomes were held out, write empty tables.")
+        bool, typer.Option("--optional", help="Where too little was held out, write empty tables.")
     ] = False,
     seed: Seed = 1,
 ) -> None:
@@ -47,23 +49,22 @@ def smooth(
     introgressed = introgressed or stage.results / "introgressed.bed"
     folder = find_bundle(bundle, directory, model)
     held_out = _held_out(read_bundle(folder).windows)
-    if optional and len(held_out) < 2:
-        header = [*read_table(scan).columns, "covered", "moving_average", "alone", "posterior", "viterbi"]
-        write_table(pd.DataFrame(columns=header), output / "smooth.tsv")
-        write_table(pd.DataFrame(columns=smoothing.COLUMNS), output / "smoothing.tsv")
-        write_bed(pd.DataFrame(), output / "segments.bed")
-        stage.record(output / "smoothing.json", {"scan": scan}, {"n_iter": n_iter, "seed": seed}, held_out=held_out)
-        stage.say(f"not done: found {len(held_out)} chromosomes held out as a whole, expected two or more")
-        return
     windows = _read_scan(scan, held_out)
     with about(scan):
         thinned = smoothing.thin(windows)
         regions = match_naming(read_bed(introgressed), dict.fromkeys(thinned["chrom"], 0))
-        table, smoothers = smoothing.smooth(thinned, regions, held_out, n_iter=n_iter)
+    try:
+        with about(scan):
+            table, smoothers = smoothing.smooth(thinned, regions, held_out, n_iter=n_iter)
+    except InputError as error:
+        if not optional:
+            raise
+        _write_nothing(stage, windows, output, {"scan": scan}, str(error), held_out)
+        return
     measured = smoothing.evaluate_smoothing(table, held_out, rng=seed)
     segments = smoothing.find_segments(table)
 
-    write_table(table.rename(columns={inside: name for name, inside in _INSIDE.items()}), output / "smooth.tsv")
+    write_table(table.rename(columns=_OUTSIDE), output / "smooth.tsv")
     write_bed(segments.round({"posterior": 4}), output / "segments.bed")
     write_table(measured, output / "smoothing.tsv")
     parameters = {name or "other chromosomes": {key: value if isinstance(value, (int, float)) else value.tolist()
@@ -79,9 +80,24 @@ def smooth(
               f"segments; measured on {', '.join(held_out)}")  # fmt: skip
 
 
+def _write_nothing(
+    stage: Stage, windows: pd.DataFrame, output: Path, inputs: dict[str, Path], reason: str, held_out: list[str]
+) -> None:
+    """Write the same files without a row, and the reason."""
+    from neanderthal_nlp import smoothing
+
+    header = [*windows.rename(columns=_OUTSIDE).columns, "covered", "moving_average", "alone", "posterior", "viterbi"]
+    write_table(pd.DataFrame(columns=header), output / "smooth.tsv")
+    write_table(pd.DataFrame(columns=smoothing.COLUMNS), output / "smoothing.tsv")
+    write_bed(pd.DataFrame(), output / "segments.bed")
+    stage.record(output / "smoothing.json", inputs, {}, held_out=held_out, not_done=reason)
+    stage.say(f"not done: {reason}")
+
+
 def _held_out(windows: pd.DataFrame) -> list[str]:
-    """Chromosomes that a bundle was tested on and no window of which it was trained on."""
-    sides = windows.groupby("chrom")["side"].unique()
+    """Chromosomes that a bundle was tested on and no window of which it was trained on; haplotypes are theirs."""
+    home = home_chromosome(windows["chrom"])
+    sides = windows.groupby(home)["side"].unique()
     return [str(chrom) for chrom, found in sides.items() if list(found) == ["test"]]
 
 

@@ -196,7 +196,7 @@ _RESULTS = {
     "audit/sequence_positions.tsv": _Result(
         "audit follow-up", {"position": int} | dict.fromkeys(("drop", "low", "high"), float)
     ),
-    "audit/sequence_mutations.tsv": _Result("audit follow-up", {"position": int, "change": float}),
+    "audit/sequence_mutations.tsv": _Result("audit follow-up", {"model": str, "position": int, "change": float}),
     "audit/sequence_words.tsv": _Result(
         "audit follow-up", {"kmer": str, "count": int} | dict.fromkeys(("gc", "umap_1", "umap_2"), float)
     ),

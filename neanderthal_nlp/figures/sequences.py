@@ -129,26 +129,31 @@ def _draw_rungs(axes: Axes, rows: pd.DataFrame, rungs: list[str]) -> None:
 def plot_positions(positions: pd.DataFrame, mutations: pd.DataFrame) -> Figure:
     """Figure 21: which places of a sub-sequence count, for the LSTM and for the convolutional network.
 
+    Each network has a scale of its own: logits of one are not those of another.
+
     Parameters
     ----------
     positions : DataFrame
         `position, drop, low, high` (`audit/sequence_positions.tsv`).
     mutations : DataFrame
-        `position, change` (`audit/sequence_mutations.tsv`).
+        `model, position, change` (`audit/sequence_mutations.tsv`): one panel a network.
     """
-    figure = new_figure(TWO_COLUMNS, 95)
-    upper, lower = figure.subplots(2, 1, sharex=True)
+    networks = {str(name): part for name, part in mutations.groupby("model", sort=False)}
+    figure = new_figure(TWO_COLUMNS, 55 + 40 * len(networks))
+    upper, *others = figure.subplots(1 + len(networks), 1, sharex=True)
     place = positions["position"]
     upper.axhline(0, color="0.35", linewidth=0.9, linestyle=(0, (1, 1)))
     upper.fill_between(place, 100 * positions["low"], 100 * positions["high"], color="0.85", linewidth=0)
     upper.plot(place, 100 * positions["drop"], color=_LOOKS["lstm"][0], linewidth=0.9)
     upper.set(ylabel="Loss of accuracy\n(percentage points)", title=f"{READER_NAMES['lstm']}: words at "
               "one place permuted among test sub-sequences")  # fmt: skip
-    lower.plot(mutations["position"], mutations["change"], color=_LOOKS["cnn"][0], linewidth=0.9)
-    lower.set(ylabel="Change of the logit", xlabel="Place in the sub-sequence (nt; of a word, its first letter)")
-    lower.set_title(f"{READER_NAMES['cnn']}: letter at one place replaced, mean size of the change")
-    lower.set_ylim(bottom=0)
-    lower.set_xlim(0, max(place.max(), mutations["position"].max()))
+    for axes, (name, changes) in zip(others, networks.items(), strict=True):
+        axes.plot(changes["position"], changes["change"], color=_LOOKS[name][0], linewidth=0.9)
+        axes.set_title(f"{READER_NAMES[name]}: letter at one place replaced, mean size of the change")
+        axes.set_ylabel("Change of the logit")
+        axes.set_ylim(bottom=0)
+    others[-1].set_xlabel("Place in the sub-sequence (nt; of a word, its first letter)")
+    others[-1].set_xlim(0, max(place.max(), mutations["position"].max()))
     add_caption(figure, "Networks of the split that is random over sub-sequences. Grey: 95 % interval over sentences, "
                 "taken as independent.\nA word shares nine of its ten letters with the next.")  # fmt: skip
     return figure

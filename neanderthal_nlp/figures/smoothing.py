@@ -58,7 +58,7 @@ def plot_smoothing(measured: pd.DataFrame, windows: pd.DataFrame, summary: Mappi
         `chrom, chrom_start, chrom_end` (0-based half-open), `probability`, `covered` (nt), `posterior`
         (`audit/smooth.tsv`). The first stretch of the first held-out chromosome that has introgressed windows is shown.
     summary : mapping
-        `held_out`, `smoothers` (`audit/smoothing.json`).
+        `held_out`, `smoothers`, and `not_done` where nothing was measured (`audit/smoothing.json`).
 
     Raises
     ------
@@ -67,7 +67,7 @@ def plot_smoothing(measured: pd.DataFrame, windows: pd.DataFrame, summary: Mappi
     """
     figure = new_figure(TWO_COLUMNS, 85)
     if measured.empty:
-        _say_why_not(figure, len(summary["held_out"]))
+        figure.text(0.5, 0.5, f"Not measured: {summary['not_done']}.", ha="center", va="center", wrap=True)
         return figure
     stretch = _first_stretch(windows, summary["held_out"])
     panels = figure.subplots(2, 2, sharex="col", squeeze=False, gridspec_kw={"width_ratios": [1, 2.2]})
@@ -82,11 +82,6 @@ def plot_smoothing(measured: pd.DataFrame, windows: pd.DataFrame, summary: Mappi
     panels[1, 1].set_xlabel(f"Place on {chrom}, Mb")
     add_caption(figure, _CAPTION.format(chrom=chrom))
     return figure
-
-
-def _say_why_not(figure: Figure, n_held_out: int) -> None:
-    found = f"found {n_held_out} chromosomes held out as a whole, expected two or more"
-    figure.text(0.5, 0.5, f"Not measured: {found}.", ha="center", va="center")
 
 
 def _first_stretch(windows: pd.DataFrame, held_out: list[str]) -> pd.DataFrame:

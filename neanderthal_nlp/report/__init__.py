@@ -77,7 +77,7 @@ _TABLES: Mapping[str, Mapping[str, Any]] = {
         **dict.fromkeys(("n_train", "n_test"), int),
     },
     "audit/sequence_positions.tsv": {"position": int, **dict.fromkeys(("drop", "low", "high"), float)},
-    "audit/sequence_mutations.tsv": {"position": int, "change": float},
+    "audit/sequence_mutations.tsv": {"model": str, "position": int, "change": float},
     "audit/smoothing.tsv": {"method": str, "metric": str, "value": float, "low": float, "high": float},
     "audit/matched/balance.tsv": {
         "covariate": str,

@@ -109,6 +109,11 @@ def _read_sweep(chosen: Any, random: Any) -> str:
         return "That nothing is shown to be learnable from words where nothing leaks is not to show that nothing is."
     if chosen.auroc <= random.auroc:
         return "The letters of the run give no more than random ones: what can be learnt is where windows lie."
+    if not chosen.low > random.high:
+        return (
+            "That the letters of the run give more than random ones is not shown (the intervals are not apart): all "
+            "that can be learnt may be where windows lie."
+        )
     return (
         "What the letters of the run give beyond random ones can be learnt from words where nothing leaks. Whether it "
         "is ancestry, or anything else in which such places differ, the sweep does not tell."
@@ -132,10 +137,7 @@ def describe_smoothing(measured: pd.DataFrame, summary: Mapping[str, Any]) -> li
     """
     held_out = summary["held_out"]
     if measured.empty:
-        return [
-            f"What neighbours add was not measured: found {len(held_out)} of the two or more chromosomes held out as a "
-            "whole that it takes, since what is needed to smooth one is learnt from the others."
-        ]
+        return [f"What neighbours add was not measured: {summary['not_done']}."]
     rows = {(row.method, row.metric): row for row in records(measured)}
     score, average, posterior = (rows[method, "auroc"] for method in ("score", "moving_average", "posterior"))
     more = "higher" if posterior.value > average.value else "not higher"
