@@ -276,8 +276,8 @@ def _other_chromosomes(table: pd.DataFrame) -> dict[str, Interval]:
 
 
 def _sequence_network(results: Files) -> Meaning:
-    """Of what is asked of the network that was kept, of the first cut and the split at random."""
-    area = next(iter(_other_chromosomes(results[SEQUENCES]).values()), None)
+    """Of what is asked of the network that was kept, of shifts by one letter and the split at random."""
+    area = _other_chromosomes(results[SEQUENCES]).get("shifted")
     if area is None:
         return Meaning("", "an answer of a network that was not held against other chromosomes")
     told = "tells" if area.low > CHANCE else "is not shown to tell"
