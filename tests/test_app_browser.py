@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -300,6 +301,8 @@ def test_uploads_go_when_the_page_ends(browser, audited, tmp_path, number):
     with subprocess.Popen(
         command, env=os.environ | {"GRADIO_TEMP_DIR": str(uploads)}, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        # Tests that a shell runs in the background inherit that Ctrl-C is ignored.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     ) as served:  # fmt: skip
         try:
             address = next(found[0] for line in served.stdout if (found := re.search(r"http://\S+", line)))

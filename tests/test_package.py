@@ -17,7 +17,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 CACHES = {".pyc", ".nbc", ".nbi"}
-NEEDS_TENSORFLOW = {"neanderthal_nlp.network"}
+NEEDS_TENSORFLOW = {f"neanderthal_nlp.{name}" for name in
+                    ("training", "network", "recurrent", "convolutional", "attribution")}  # fmt: skip
 
 
 def run(*command):
