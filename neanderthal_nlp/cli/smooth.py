@@ -13,7 +13,6 @@ from neanderthal_nlp.cli.predict import BundleFolder, Model, Run, Which, find_bu
 from neanderthal_nlp.cli.stage import Seed, Stage, about
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.files import read_table, write_bed, write_table
-from neanderthal_nlp.intervals import home_chromosome
 
 app = typer.Typer()
 
@@ -96,6 +95,8 @@ def _write_nothing(
 
 def _held_out(windows: pd.DataFrame) -> list[str]:
     """Chromosomes that a bundle was tested on and no window of which it was trained on; haplotypes are theirs."""
+    from neanderthal_nlp.intervals import home_chromosome
+
     home = home_chromosome(windows["chrom"])
     sides = windows.groupby(home)["side"].unique()
     return [str(chrom) for chrom, found in sides.items() if list(found) == ["test"]]
