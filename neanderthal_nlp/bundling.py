@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from neanderthal_nlp.genome import Genome
 from neanderthal_nlp.intervals import home_chromosome
 from neanderthal_nlp.kmers import canonical_vocabulary, count_kmers, merge_strands, vocabulary
 from neanderthal_nlp.linear import fit_linear, prior_strength
-from neanderthal_nlp.sequences import fetch_along_genome
+from neanderthal_nlp.sequences import fetch_batches
 from neanderthal_nlp.splits import MANIFEST_COLUMNS, Split, check_classes, split_table
 
 LENGTHS = (1_000, 2_000, 5_000, 10_000)
@@ -137,7 +136,7 @@ def _count(windows: pd.DataFrame, genome: Genome, k: int, canonical: bool) -> np
     longest = int((windows["end"] - windows["start"]).max())
     n_words = len(canonical_vocabulary(k)) if canonical else 4**k
     X = np.empty((len(windows), n_words), dtype=np.min_scalar_type(longest))
-    for rows, texts in _batches(windows, genome):
+    for rows, texts in fetch_batches(windows, genome, size=_BATCH):
         counts = count_kmers(texts, k)
         X[rows] = merge_strands(counts, k) if canonical else counts
     return X
@@ -227,7 +226,7 @@ def _score_cut(
 ) -> dict[int, np.ndarray]:
     """Score the first nucleotides of each window, by length, each with the model that `judges` names; else NaN."""
     scores = {length: np.full(len(windows), np.nan) for length in lengths}
-    for rows, texts in _batches(windows, genome):
+    for rows, texts in fetch_batches(windows, genome, size=_BATCH):
         for length, values in scores.items():
             counts = count_kmers((text[:length] for text in texts), k)
             for number in np.unique(judges[rows]):
@@ -235,10 +234,3 @@ def _score_cut(
                     chosen = judges[rows] == number
                     values[rows[chosen]] = score_counts(models[number], counts[chosen])
     return scores
-
-
-def _batches(windows: pd.DataFrame, genome: Genome) -> Iterator[tuple[np.ndarray, tuple[str, ...]]]:
-    remaining = fetch_along_genome(windows, genome)
-    while batch := list(islice(remaining, _BATCH)):
-        rows, texts = zip(*batch, strict=True)
-        yield np.array(rows), texts

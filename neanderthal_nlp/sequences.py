@@ -6,6 +6,7 @@ A window is a row, not a copy of letters: the letters are read from the genome w
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -305,6 +306,14 @@ def fetch_along_genome(windows: pd.DataFrame, genome: Genome) -> Iterator[tuple[
         here, reach = chrom, max(reach, end)
     if near:
         yield from _cut(genome, here, near, reach)
+
+
+def fetch_batches(windows: pd.DataFrame, genome: Genome, *, size: int) -> Iterator[tuple[np.ndarray, tuple[str, ...]]]:
+    """Letters of windows, `size` at a time, with their rows (int64): what `fetch_along_genome` gives, in batches."""
+    remaining = fetch_along_genome(windows, genome)
+    while batch := list(islice(remaining, size)):
+        rows, texts = zip(*batch, strict=True)
+        yield np.array(rows), texts
 
 
 def _cut(genome: Genome, chrom: str, near: list[tuple[int, int, int]], reach: int) -> Iterator[tuple[int, str]]:

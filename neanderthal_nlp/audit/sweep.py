@@ -8,7 +8,6 @@ without these chromosomes: by folds of the training chromosomes, each scored by 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +22,7 @@ from neanderthal_nlp.evaluation import evaluate
 from neanderthal_nlp.genome import Genome
 from neanderthal_nlp.kmers import canonical_vocabulary, count_kmers, merge_strands
 from neanderthal_nlp.linear import fit_linear, prior_strength, scores
-from neanderthal_nlp.sequences import fetch_along_genome
+from neanderthal_nlp.sequences import fetch_batches
 from neanderthal_nlp.splits import Split, check_classes, folds, groups
 
 MODELS = ("logistic_regression", "boosted_trees")
@@ -314,12 +313,10 @@ def f_ratio(n: np.ndarray, sums: np.ndarray, squares: np.ndarray) -> np.ndarray:
 
 def _batches(windows: pd.DataFrame, genome: Genome, k: int, canonical: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Rows, in the order of the genome, with their counts; the counts are overwritten by the next batch."""
-    remaining = fetch_along_genome(windows, genome)
     buffer = np.empty((_BATCH, 4**k), dtype=np.int32)
-    while batch := list(islice(remaining, _BATCH)):
-        rows, texts = zip(*batch, strict=True)
+    for rows, texts in fetch_batches(windows, genome, size=_BATCH):
         counts = count_kmers(texts, k, out=buffer[: len(rows)])
-        yield np.array(rows), merge_strands(counts, k) if canonical else counts
+        yield rows, merge_strands(counts, k) if canonical else counts
 
 
 def _score(

@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 import pandas as pd
 import typer
 
@@ -89,15 +90,15 @@ def bundle(
     """Put models of the run into bundles, with all that is needed to use them and to know what they are worth."""
     from neanderthal_nlp.bundle import write_bundle
 
+    windows, counts, _ = load_counts(directory / "results")
+    if counts.shape[1] != 4**k:
+        raise InputError(f"--k: found {k}, but {directory / 'results/kmers.npy'} counts {counts.shape[1]:,} words")
     for name in model or Model:
         stage = Stage("bundle", directory)
-        n_words = load_counts(stage.results)[1].shape[1]
-        if n_words != 4**k:
-            raise InputError(f"--k: found {k}, but {stage.results / 'kmers.npy'} counts {n_words:,} words")
         if name is Model.audited:
-            made = _make_audited(stage, genome, k, seed, sweep, cache)
+            made = _make_audited(stage, windows, genome, k, seed, sweep, cache)
         else:
-            made = _wrap_published(stage, k, seed)
+            made = _wrap_published(stage, windows, counts, k, seed)
         made = made._replace(other_splits=_other_splits(stage, made.model_name))
         write_bundle(made, bundle_folder(directory, name))
         for row in made.metrics:
@@ -106,13 +107,14 @@ def bundle(
                           f"{row['windows']}")  # fmt: skip
 
 
-def _make_audited(stage: Stage, genome: Path, k: int, seed: int, sweep: Path | None, cache: Path | None) -> Bundle:
-    from neanderthal_nlp import bundling, sequences, splits
+def _make_audited(
+    stage: Stage, windows: pd.DataFrame, genome: Path, k: int, seed: int, sweep: Path | None, cache: Path | None
+) -> Bundle:
+    from neanderthal_nlp import bundling, splits
     from neanderthal_nlp.audit import sweep as sweeps
     from neanderthal_nlp.genome import open_genome
 
     inputs = {"windows": stage.results / "windows.tsv", "genome": genome}
-    windows = sequences.read_windows(inputs["windows"])
     choice = sweeps.Choice("logistic_regression", True, k)
     if sweep is not None:
         inputs["sweep"] = sweep
@@ -129,18 +131,17 @@ def _make_audited(stage: Stage, genome: Path, k: int, seed: int, sweep: Path | N
     return made._replace(provenance=stage.provenance(inputs, settings))  # after all that took time
 
 
-def _wrap_published(stage: Stage, k: int, seed: int) -> Bundle:
-    from neanderthal_nlp import bundling, persistence, sequences, splits
+def _wrap_published(stage: Stage, windows: pd.DataFrame, counts: np.ndarray, k: int, seed: int) -> Bundle:
+    from neanderthal_nlp import bundling, persistence, splits
     from neanderthal_nlp.evaluation import evaluate_scores
 
     check_split(stage, "forest")
-    windows = sequences.read_windows(stage.results / "windows.tsv")
     inputs = {"windows": stage.results / "windows.tsv", "model": stage.models / "forest.skops",
               "split": stage.results / "split.tsv",
               "predictions": stage.results / "predictions" / "forest.tsv"}  # fmt: skip
     return bundling.wrap_published(
         windows,
-        load_counts(stage.results)[1],
+        counts,
         persistence.load_model(inputs["model"]),
         evaluate_scores(read_table(stage.results / "predictions" / "forest.tsv"), windows, seed=seed)["forest"],
         splits.read_split(inputs["split"], windows),
