@@ -246,8 +246,8 @@ def read_places(text: str, chromsizes: Mapping[str, int], *, source: str) -> pd.
     Parameters
     ----------
     text : str
-        A place such as chr1:10,001-20,000 (1-based, the end included), the name of a chromosome, or the path of a BED
-        file.
+        The name of a chromosome, a place such as chr1:10,001-20,000 (1-based, the end included), or the path of a BED
+        file; the first of these that it can be.
     chromsizes : mapping of str to int
         Sizes of the genome's chromosomes, nt.
     source : str
@@ -263,21 +263,21 @@ def read_places(text: str, chromsizes: Mapping[str, int], *, source: str) -> pd.
     InputError
         It is none of these, or lies outside the genome.
     """
-    if Path(text).exists():
-        return read_regions(text, chromsizes)
-    place = PLACE.fullmatch(text)
-    if place is not None:
+    whole = match_naming(pd.DataFrame({"chrom": [text]}), chromsizes)["chrom"].iloc[0]
+    if whole in chromsizes:
+        return pd.DataFrame({"chrom": [whole], "start": [0], "end": [chromsizes[whole]]})
+    if (place := PLACE.fullmatch(text)) is not None:
         first, last = (int(place[group].replace(",", "")) for group in ("start", "end"))
         if not 1 <= first <= last:
             raise InputError(f"{source}: found {text}, expected a start of at least 1 and an end not before it")
-        frame = match_naming(pd.DataFrame({"chrom": [place["chrom"]], "start": [first - 1], "end": [last]}), chromsizes)
+        frame = pd.DataFrame({"chrom": [place["chrom"]], "start": [first - 1], "end": [last]})
+    elif Path(text).exists():
+        frame = read_bed(text)[["chrom", "start", "end"]]
     else:
-        frame = match_naming(pd.DataFrame({"chrom": [text], "start": [0]}), chromsizes)
-        if frame["chrom"].iloc[0] not in chromsizes:
-            raise InputError(f"{source}: found {text}, expected a BED file, a chromosome, or a place such as "
-                             "chr1:10001-20000")  # fmt: skip
-        frame["end"] = chromsizes[frame["chrom"].iloc[0]]
-    check_regions(frame, chromsizes, source=source)
+        raise InputError(f"{source}: found {text}, expected a BED file, a chromosome of the genome, such as "
+                         f"{next(iter(chromsizes))}, or chrom:start-end, such as chr1:10001-20000")  # fmt: skip
+    frame = match_naming(frame, chromsizes)
+    check_regions(frame, chromsizes, source=text)
     return frame
 
 

@@ -15,7 +15,6 @@ import pandas as pd
 import typer
 
 from neanderthal_nlp.cli.stage import Cache, GenomeFile, say
-from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.files import provenance, replacing, write_json
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ def haplotypes(
 
 def _regions(region: str | None, haplotype: HaplotypeGenome) -> pd.DataFrame:
     """Stretches that the user asked for; whole chromosomes by default."""
-    from neanderthal_nlp.intervals import PLACE, check_regions, match_naming, read_bed
+    from neanderthal_nlp.intervals import read_places
 
     sizes = haplotype.chromsizes
     if region is None:
@@ -87,22 +86,7 @@ def _regions(region: str | None, haplotype: HaplotypeGenome) -> pd.DataFrame:
             say("haplotypes", f"left out: {len(sizes) - len(chroms):,} of the genome's {len(sizes):,} chromosomes, "
                 "on which the VCF has no records")  # fmt: skip
         return pd.DataFrame({"chrom": chroms, "start": 0, "end": [sizes[chrom] for chrom in chroms]})
-    whole = match_naming(pd.DataFrame({"chrom": [region]}), sizes)["chrom"].iloc[0]
-    if whole in sizes:
-        return pd.DataFrame({"chrom": [whole], "start": 0, "end": [sizes[whole]]})
-    if (place := PLACE.fullmatch(region)) is not None:
-        first, last = (int(place[group].replace(",", "") or 0) for group in ("start", "end"))
-        if not 1 <= first <= last:
-            raise InputError(f"--region: found {region}, expected a start of at least 1 and an end not before it")
-        frame = pd.DataFrame({"chrom": [place["chrom"]], "start": [first - 1], "end": [last]})
-    elif Path(region).exists():
-        frame = read_bed(region)
-    else:
-        raise InputError(f"--region: found {region}, expected a chromosome of the genome, such as {next(iter(sizes))}, "
-                         "chrom:start-end, such as chr1:10001-20000, or a BED file")  # fmt: skip
-    frame = match_naming(frame, sizes)
-    check_regions(frame, sizes, source=region)
-    return frame
+    return read_places(region, sizes, source="--region")
 
 
 def _names(regions: pd.DataFrame) -> list[str]:
