@@ -7,33 +7,29 @@ prints the ledger of the article's claims.
 from __future__ import annotations
 
 import argparse
-import fcntl
 import io
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-import threading
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from importlib.resources import files
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import yaml
 
-from neanderthal_nlp import cli, inputs
+from neanderthal_nlp import inputs
 from neanderthal_nlp.cli.fetch import obtain
 from neanderthal_nlp.errors import InputError
-from neanderthal_nlp.files import PART, read_table, replacing
+from neanderthal_nlp.files import read_table, replacing
 from neanderthal_nlp.genes import read_genes, read_predictions
 from neanderthal_nlp.intervals import read_bed, read_chromsizes
 from neanderthal_nlp.parameters import PROTOCOLS
 from neanderthal_nlp.profiles import INPUTS, read_profile
+from neanderthal_nlp.workflow import driver
 
 STAGES = (
     "regions", "windows", "kmers", "split", "network", "forest", "linear", "genes", "embeddings", "intersections",
@@ -41,9 +37,9 @@ STAGES = (
 )  # fmt: skip
 """Stages in their order; each is a rule of the workflow and a command, or a group of both, of `neanderthal-nlp`."""
 _FILES = (*INPUTS, "chromsizes", "gaps", "split_file", "published_genes")
+_FOLDERS = ("results", "models", "figures", "inputs")
 _HELPERS = ("demo", "evaluation", "null-genome")
 _TOLD = re.compile(rf"({'|'.join((*STAGES, *_HELPERS))})( [a-z-]+)?: ")
-_PATIENCE = 30.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -180,130 +176,17 @@ def _reproduce(arguments: argparse.Namespace, config: dict[str, Any]) -> int:
             directory = directory if directory.is_dir() else place
         else:
             place = directory
-            stack.enter_context(_only_run(directory))
+            stack.enter_context(driver.only_run(directory, _FOLDERS))
         with replacing(place / "config.yaml") as part:
             part.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
-        command = _snakemake(directory, place / "config.yaml", targets, arguments.cores, dry_run=arguments.dry_run)
+        command = driver.command("Snakefile", directory, place / "config.yaml", targets, cores=arguments.cores,
+                                 dry_run=arguments.dry_run)  # fmt: skip
         if arguments.dry_run:
             return subprocess.run(command, check=False).returncode
-        status = _follow(command, directory / "logs" / "reproduce.log")
+        status = driver.follow(command, directory / "logs" / "reproduce.log", _TOLD)
     if status == 0:
         _report(directory, config, finished=until == STAGES[-1])
     return status
-
-
-def _snakemake(directory: Path, config: Path, targets: Sequence[str], cores: int, *, dry_run: bool) -> list[str]:
-    return [
-        sys.executable, "-P", "-m", "snakemake", *targets,
-        "--snakefile", str(files("neanderthal_nlp.workflow") / "Snakefile"),
-        "--directory", str(directory), "--configfile", str(config), "--cores", str(cores),
-        # A run locks its folder itself, in a way that a killed run cannot leave behind.
-        "--nolock", "--rerun-incomplete",
-        *(["--dry-run", "--quiet", "rules"] if dry_run else ["--printshellcmds"]),
-    ]  # fmt: skip
-
-
-@contextmanager
-def _only_run(directory: Path) -> Iterator[None]:
-    """Keep a second run out of the folder for as long as this one, or what a killed one left behind, lives."""
-    directory.mkdir(parents=True, exist_ok=True)
-    with (directory / ".lock").open("a+") as lock:
-        _acquire(lock, directory)
-        lock.seek(0)
-        lock.truncate()
-        lock.write(str(os.getpid()))
-        lock.flush()
-        os.set_inheritable(lock.fileno(), True)
-        for folder in ("results", "models", "figures", "inputs"):
-            for path in (directory / folder).rglob("*.part"):
-                if PART.fullmatch(path.name):  # what a killed run was writing
-                    path.unlink()
-        yield
-
-
-def _acquire(lock: IO[str], directory: Path) -> None:
-    deadline = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            owner = lock.read().strip()
-            # The stages of a killed run end by themselves within moments; a live run is not waited for.
-            if _is_alive(owner) or time.monotonic() > deadline:
-                raise InputError(f"{directory}: another run (process {owner or 'unknown'}) is at work in it") from None
-            time.sleep(0.2)
-
-
-def _is_alive(pid: str) -> bool:
-    try:
-        os.kill(int(pid), 0)
-    except (ValueError, ProcessLookupError):
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _follow(command: Sequence[str], log: Path) -> int:
-    """Run Snakemake with all it prints going to a log, and show from there what the stages tell."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    lifeline, end = os.pipe()
-    environment = {
-        "PATH": os.defpath,
-        **os.environ,
-        cli.LIFELINE: str(os.fstat(lifeline).st_ino),
-        cli.COSTS: str(log.with_name("costs.tsv")),
-        "PYTHONUNBUFFERED": "1",
-    }
-    in_main = threading.current_thread() is threading.main_thread()  # the only one that may set handlers
-    previous = signal.signal(signal.SIGTERM, signal.default_int_handler) if in_main else None
-    bad_input = False
-    try:
-        with log.open("ab") as sink:
-            told = sink.tell()
-            # The pipe's other end is held by this process alone: when it is gone, however it ended, the stages
-            # that read it end too, and Snakemake after them. It prints to a file because it could not end while
-            # printing to a pipe that nobody reads; a session of its own keeps Ctrl-C from reaching stages twice.
-            child = subprocess.Popen(command, stdin=lifeline, stdout=sink, stderr=subprocess.STDOUT, env=environment,
-                                     close_fds=False, start_new_session=True)  # fmt: skip
-        os.close(lifeline)
-        try:
-            for line in _lines_until_the_end(log, told, child):
-                if _TOLD.match(line):
-                    bad_input |= ": error: " in line
-                    with suppress(BrokenPipeError):  # the run is worth more than its reader
-                        print(line, end="", file=sys.stderr, flush=True)
-        except KeyboardInterrupt:
-            os.close(end)
-            end = -1
-            child.wait()
-            raise
-    finally:
-        if end >= 0:
-            os.close(end)
-        if in_main:
-            signal.signal(signal.SIGTERM, previous)
-    if child.returncode and not bad_input:
-        print(f"error: the workflow failed; see {log}", file=sys.stderr)
-    return 2 if bad_input else min(abs(child.returncode), 1)
-
-
-def _lines_until_the_end(log: Path, start: int, child: subprocess.Popen[bytes]) -> Iterator[str]:
-    """Whole lines of a file, from a place on, as a process writes them, until it has ended and all are read."""
-    with log.open(encoding="utf-8", errors="replace") as source:
-        source.seek(start)
-        unfinished = ""
-        while True:
-            ended = child.poll() is not None
-            for piece in source:
-                unfinished += piece
-                if unfinished.endswith("\n"):
-                    yield unfinished
-                    unfinished = ""
-            if ended:
-                return
-            time.sleep(0.1)
 
 
 def _report(directory: Path, config: dict[str, Any], *, finished: bool) -> None:

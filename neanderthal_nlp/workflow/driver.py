@@ -1,0 +1,193 @@
+"""Running a workflow of this package: one run at a time in a folder, its log, and its end.
+
+Snakemake orders the stages, runs them, and takes up after an interruption. What is added here holds for any
+workflow: a lock that a killed run cannot leave behind, and stages that end with the run that started them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from importlib.resources import files
+from pathlib import Path
+from typing import IO
+
+from neanderthal_nlp import cli
+from neanderthal_nlp.errors import InputError
+from neanderthal_nlp.files import PART
+
+_PATIENCE = 30.0
+
+
+def command(
+    workflow: str, directory: Path, config: Path, targets: Sequence[str], *, cores: int, dry_run: bool = False
+) -> list[str]:
+    """Arguments of the process that runs a workflow of this package, with this interpreter.
+
+    Parameters
+    ----------
+    workflow : str
+        Name of a file beside this module, such as "Snakefile".
+    directory : Path
+        Folder of the run.
+    config : Path
+        YAML file of the workflow's `config`.
+    targets : sequence of str
+        Rules or files.
+    cores : int
+        Cores that jobs may take together.
+    dry_run : bool
+        Only say what would run, and why.
+    """
+    return [
+        sys.executable, "-P", "-m", "snakemake", *targets,
+        "--snakefile", str(files("neanderthal_nlp.workflow") / workflow),
+        "--directory", str(directory), "--configfile", str(config), "--cores", str(cores),
+        # A run locks its folder itself, in a way that a killed run cannot leave behind.
+        "--nolock", "--rerun-incomplete",
+        *(["--dry-run", "--quiet", "rules"] if dry_run else ["--printshellcmds"]),
+    ]  # fmt: skip
+
+
+@contextmanager
+def only_run(directory: Path, folders: Sequence[str]) -> Iterator[None]:
+    """Keep a second run out of the folder for as long as this one, or what a killed one left behind, lives.
+
+    Parameters
+    ----------
+    directory : Path
+        Folder of the run; made if it is missing.
+    folders : sequence of str
+        Folders below it that are cleared of what a killed run was writing.
+
+    Raises
+    ------
+    InputError
+        A run that lives is at work in the folder.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / ".lock").open("a+") as lock:
+        _acquire(lock, directory)
+        lock.seek(0)
+        lock.truncate()
+        lock.write(str(os.getpid()))
+        lock.flush()
+        os.set_inheritable(lock.fileno(), True)
+        for folder in folders:
+            for path in (directory / folder).rglob("*.part"):
+                if PART.fullmatch(path.name):  # what a killed run was writing
+                    path.unlink()
+        yield
+
+
+def _acquire(lock: IO[str], directory: Path) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            owner = lock.read().strip()
+            # The stages of a killed run end by themselves within moments; a live run is not waited for.
+            if _is_alive(owner) or time.monotonic() > deadline:
+                raise InputError(f"{directory}: another run (process {owner or 'unknown'}) is at work in it") from None
+            time.sleep(0.2)
+
+
+def _is_alive(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def follow(command: Sequence[str], log: Path, told: re.Pattern[str]) -> int:
+    """Run Snakemake with all it prints going to a log, and show on standard error what the stages tell.
+
+    Parameters
+    ----------
+    command : sequence of str
+        See `command`.
+    log : Path
+        Lines are added to it; the costs of commands go into `costs.tsv` beside it.
+    told : pattern
+        Matches the start of lines that are shown.
+
+    Returns
+    -------
+    int
+        0 on success, 2 where a stage told of an error of its input, else 1.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        Ctrl-C or SIGTERM; every stage has ended by then.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    lifeline, end = os.pipe()
+    environment = {
+        "PATH": os.defpath,
+        **os.environ,
+        cli.LIFELINE: str(os.fstat(lifeline).st_ino),
+        cli.COSTS: str(log.with_name("costs.tsv")),
+        "PYTHONUNBUFFERED": "1",
+    }
+    in_main = threading.current_thread() is threading.main_thread()  # the only one that may set handlers
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler) if in_main else None
+    bad_input = False
+    try:
+        with log.open("ab") as sink:
+            start = sink.tell()
+            # The pipe's other end is held by this process alone: when it is gone, however it ended, the stages
+            # that read it end too, and Snakemake after them. It prints to a file because it could not end while
+            # printing to a pipe that nobody reads; a session of its own keeps Ctrl-C from reaching stages twice.
+            child = subprocess.Popen(command, stdin=lifeline, stdout=sink, stderr=subprocess.STDOUT, env=environment,
+                                     close_fds=False, start_new_session=True)  # fmt: skip
+        os.close(lifeline)
+        try:
+            for line in _lines_until_the_end(log, start, child):
+                if told.match(line):
+                    bad_input |= ": error: " in line
+                    with suppress(BrokenPipeError):  # the run is worth more than its reader
+                        print(line, end="", file=sys.stderr, flush=True)
+        except KeyboardInterrupt:
+            os.close(end)
+            end = -1
+            child.wait()
+            raise
+    finally:
+        if end >= 0:
+            os.close(end)
+        if in_main:
+            signal.signal(signal.SIGTERM, previous)
+    if child.returncode and not bad_input:
+        print(f"error: the workflow failed; see {log}", file=sys.stderr)
+    return 2 if bad_input else min(abs(child.returncode), 1)
+
+
+def _lines_until_the_end(log: Path, start: int, child: subprocess.Popen[bytes]) -> Iterator[str]:
+    """Whole lines of a file, from a place on, as a process writes them, until it has ended and all are read."""
+    with log.open(encoding="utf-8", errors="replace") as source:
+        source.seek(start)
+        unfinished = ""
+        while True:
+            ended = child.poll() is not None
+            for piece in source:
+                unfinished += piece
+                if unfinished.endswith("\n"):
+                    yield unfinished
+                    unfinished = ""
+            if ended:
+                return
+            time.sleep(0.1)
