@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -11,10 +12,14 @@ import numpy as np
 import pandas as pd
 
 from neanderthal_nlp.bundle import Bundle
+from neanderthal_nlp.errors import InputError
+from neanderthal_nlp.files import open_table
 from neanderthal_nlp.predict import DEPLETED, INTROGRESSED, TOO_MANY_N, TOO_SHORT, UNLIKE
 from neanderthal_nlp.tracks import prediction_track
 
 _WORDS = ["speak_for", "speak_against"]
+_NAMES = ["record", "chrom", "call", "seen"]
+_SHARES = ["gc", "score", "probability", "low", "high"]
 _PLACES = ["chrom_start", "chrom_end"]
 
 
@@ -58,13 +63,12 @@ def write_predictions(
     -------
     CallCounts
     """
-    counts = dict.fromkeys((INTROGRESSED, DEPLETED, TOO_SHORT, TOO_MANY_N, UNLIKE), 0)
+    counts = Counter[str]()
     if form == "json":
         handle.write(f'{{"model": {json.dumps(_about(bundle, prior))},\n"stretches": [')
     separator = "\n"
     for number, frame in enumerate(batches):
-        for call, n in frame["call"].value_counts().items():
-            counts[str(call)] += int(n)
+        counts.update(frame["call"])
         if form == "json":
             for row in frame.to_dict(orient="records"):
                 handle.write(separator + json.dumps(_as_json(row)))
@@ -79,7 +83,21 @@ def write_predictions(
             )
     if form == "json":
         handle.write("\n]}\n")
-    return CallCounts(sum(counts.values()), *counts.values())
+    return _sum_up(counts)
+
+
+def count_calls(batches: Iterable[pd.DataFrame]) -> CallCounts:
+    """Count what stretches were called, in batches of `predict.predict` or `read_batches`."""
+    counts = Counter[str]()
+    for frame in batches:
+        counts.update(frame["call"])
+    return _sum_up(counts)
+
+
+def _sum_up(counts: Counter[str]) -> CallCounts:
+    return CallCounts(
+        counts.total(), *(counts[call] for call in (INTROGRESSED, DEPLETED, TOO_SHORT, TOO_MANY_N, UNLIKE))
+    )
 
 
 def _about(bundle: Bundle, prior: float) -> dict[str, Any]:
@@ -103,9 +121,21 @@ def _as_json(row: dict[Any, Any]) -> dict[Any, Any]:
 
 
 def read_batches(path: str | Path, *, rows: int = 1 << 16) -> Iterator[pd.DataFrame]:
-    """Read a table that `write_predictions` wrote, some rows at a time; the named words stay text."""
-    text = {"record": str, "chrom": str, "call": str, "seen": str, **dict.fromkeys(_WORDS, str)}
-    empty = {name: [""] for name in (*_PLACES, "gc", "score", "probability", "low", "high")}
-    with pd.read_csv(path, sep="\t", dtype=text, keep_default_na=False, na_values=empty, chunksize=rows) as batches:
+    """Read a table that `write_predictions` wrote, some rows at a time; the named words stay text.
+
+    Raises
+    ------
+    InputError
+        The file is missing, damaged or no such table.
+    """
+    kinds = {**dict.fromkeys((*_NAMES, *_WORDS), str), **dict.fromkeys(_SHARES, float)}
+    empty = {name: [""] for name in (*_PLACES, *_SHARES)}
+    with open_table(path) as handle, pd.read_csv(
+        handle, sep="\t", dtype=kinds, keep_default_na=False, na_values=empty, chunksize=rows
+    ) as batches:  # fmt: skip
         for batch in batches:
+            if missing := [name for name in (*_NAMES, *_PLACES, *_SHARES) if name not in batch]:
+                raise InputError(f"{path}: not predictions (no column {', '.join(missing)})")
+            if not isinstance(batch.index, pd.RangeIndex):
+                raise InputError(f"{path}: not predictions (rows have more fields than the header)")
             yield batch.assign(**{column: batch[column].fillna(-1).astype(np.int64) for column in _PLACES})

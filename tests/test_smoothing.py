@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner
 
 from neanderthal_nlp.bundle import read_bundle, write_bundle
-from neanderthal_nlp.cli import predict, smooth
+from neanderthal_nlp.cli import scan, smooth
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.files import read_table, write_bed
 from neanderthal_nlp.predictions import read_batches
@@ -342,7 +342,7 @@ def scanned(tmp_path_factory):
     write_bed(regions, folder / "introgressed.bed")
     words = ["--genome", planted.genome, "--bundle", folder / "audited", "--step", 1_000, "--cache", folder,
              "--output", folder / "scan"]  # fmt: skip
-    assert CliRunner().invoke(predict.app, ["scan", *map(str, words)]).exit_code == 0
+    assert CliRunner().invoke(scan.app, [*map(str, words)]).exit_code == 0
     return folder
 
 

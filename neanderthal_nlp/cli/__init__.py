@@ -14,6 +14,7 @@ import stat
 import sys
 import threading
 import time
+from collections.abc import Callable
 from itertools import takewhile
 from pathlib import Path
 
@@ -28,6 +29,8 @@ from neanderthal_nlp.cli import (
     ladder,
     page,
     predict,
+    scan,
+    scan_jobs,
     sequences,
     smooth,
     sweep,
@@ -47,6 +50,8 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.add_typer(fetch.app)
 app.add_typer(article.app)
 app.add_typer(predict.app)
+app.add_typer(scan.app)
+app.add_typer(scan_jobs.app)
 app.add_typer(smooth.app)
 app.add_typer(page.app)
 audit.app.add_typer(ladder.app)
@@ -58,18 +63,23 @@ app.command()(audit.null_genome)
 app.command()(haplotypes.haplotypes)
 
 
-def _end_with_the_run() -> None:
+def end_with_the_run(end: Callable[[], object] = lambda: os._exit(1)) -> None:
     """End this process when the run that started it does, even if that was killed.
 
     The run holds the writing end of the pipe that is our standard input, and nobody ever writes to it: reading
     returns only when the run is gone. Without this, a killed run would leave stages behind that write into the
     folder which the next run works in.
+
+    Parameters
+    ----------
+    end : function
+        Called, in another thread, when the run is gone.
     """
     if LIFELINE not in os.environ:
         return
     status = os.fstat(0)
     if stat.S_ISFIFO(status.st_mode) and os.environ[LIFELINE] == str(status.st_ino):
-        threading.Thread(target=lambda: (os.read(0, 1), os._exit(1)), daemon=True).start()
+        threading.Thread(target=lambda: (os.read(0, 1), end()), daemon=True).start()
 
 
 def _note_costs(start: float) -> None:
@@ -101,7 +111,7 @@ def _peak_mib() -> float:
 def main() -> None:
     """Run the command line; bad input ends it with one line on standard error and status 2."""
     start = time.perf_counter()
-    _end_with_the_run()
+    end_with_the_run()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's remarks on the machine are not the user's
     name = next((word for word in sys.argv[1:] if not word.startswith("-")), "neanderthal-nlp")
     try:

@@ -1,10 +1,10 @@
-"""Using a model on DNA of one's own: make a bundle, score stretches, scan a genome."""
+"""Using a model on DNA of one's own: make a bundle, score stretches."""
 
 from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -15,18 +15,25 @@ import pandas as pd
 import typer
 
 from neanderthal_nlp import parameters
-from neanderthal_nlp.cli.stage import Cache, Directory, GenomeFile, Seed, Stage, check_split, load_counts, say
+from neanderthal_nlp.cli.stage import (
+    Cache,
+    Directory,
+    GenomeFile,
+    Seed,
+    Stage,
+    check_training,
+    load_counts,
+    load_forest,
+    say,
+)
 from neanderthal_nlp.errors import InputError
-from neanderthal_nlp.files import read_json, read_table, replacing
+from neanderthal_nlp.files import read_record, read_table, replacing
 
 if TYPE_CHECKING:
     from neanderthal_nlp.bundle import Bundle
     from neanderthal_nlp.predictions import CallCounts
 
 app = typer.Typer()
-
-
-_GENES = {"chrom": str, "start": int, "end": int, "Gene_Symbol": str, "Prob_1": float}
 
 
 _SWEEP = {"model": str, "canonical": bool, "k": int, "n_features": int, "cv_auroc": float, "cv_se": float}
@@ -47,7 +54,8 @@ class Form(StrEnum):
     bed = "bed"
 
 
-_HALF = 0.5  # the share of introgressed windows in training
+HALF = 0.5
+"""The share of introgressed windows in training."""
 _FORMS = {f".{form}": form for form in Form}
 
 
@@ -132,21 +140,21 @@ def _make_audited(
 
 
 def _wrap_published(stage: Stage, windows: pd.DataFrame, counts: np.ndarray, k: int, seed: int) -> Bundle:
-    from neanderthal_nlp import bundling, persistence, splits
+    from neanderthal_nlp import bundling, splits
     from neanderthal_nlp.evaluation import evaluate_scores
 
-    check_split(stage, "forest")
+    check_training(stage, "forest")
     inputs = {"windows": stage.results / "windows.tsv", "model": stage.models / "forest.skops",
               "split": stage.results / "split.tsv",
               "predictions": stage.results / "predictions" / "forest.tsv"}  # fmt: skip
     return bundling.wrap_published(
         windows,
         counts,
-        persistence.load_model(inputs["model"]),
+        load_forest(stage, k),
         evaluate_scores(read_table(stage.results / "predictions" / "forest.tsv"), windows, seed=seed)["forest"],
         splits.read_split(inputs["split"], windows),
         k=k,
-        protocol=read_json(stage.results / "split.json")["protocol"],
+        protocol=read_record(stage.results / "split.json")["protocol"],
         synthetic=_is_synthetic(stage),
         provenance=stage.provenance(inputs, {"seed": seed, "k": k}),
     )
@@ -169,7 +177,7 @@ def _other_splits(stage: Stage, model: str) -> list[dict[Any, Any]]:
 
 
 def _is_synthetic(stage: Stage) -> bool:
-    return bool(read_json(stage.results / "regions.json")["synthetic"])
+    return bool(read_record(stage.results / "regions.json")["synthetic"])
 
 
 @app.command()
@@ -189,7 +197,7 @@ def predict(
     words: Annotated[
         int, typer.Option(min=0, help="Words named for and against; a forest takes seconds a stretch for them.")
     ] = 3,
-    prior: Prior = _HALF,
+    prior: Prior = HALF,
     unplaced: Annotated[
         bool, typer.Option("--unplaced", help="Names like chr1:1-9 are no places on the genome.")
     ] = False,
@@ -208,7 +216,7 @@ def predict(
 
     chosen = read_bundle(folder)
     batches: Iterator[pd.DataFrame]
-    with ExitStack() as stack:
+    with _writing(output) as handle, ExitStack() as stack:
         if genome is None or regions is None:
             batches = _score_files(fasta or [], chosen, words, prior, placed=not unplaced)
         else:
@@ -216,9 +224,8 @@ def predict(
             frame = read_places(regions, letters.chromsizes, source="--regions")
             stretches = scoring.cut_regions(frame, letters, chosen.window_length, min_length=chosen.min_length)
             batches = scoring.predict(stretches, chosen, n_words=words, prior=prior)
-        with _writing(output) as handle:
-            n = write_predictions(batches, chosen, handle, form=form.value, prior=prior)
-    _tell("predict", n, chosen, prior)
+        n = write_predictions(batches, chosen, handle, form=form.value, prior=prior)
+    tell_calls("predict", n, chosen, prior)
     if form is Form.bed and n.told < n.total:
         say("predict", f"left out of the BED: {_stretches(n.total - n.told)} without a probability")
 
@@ -282,85 +289,19 @@ def _count_names(records: Iterable[tuple[str, str]], seen: Counter[str]) -> Iter
         yield name, sequence
 
 
-@app.command()
-def scan(
-    genome: GenomeFile,
-    output: Annotated[Path, typer.Option(help="Folder for the table and the tracks.")],
-    bundle: BundleFolder = None,
-    directory: Run = Path("runs/demo"),
-    model: Which = Model.audited,
-    regions: Annotated[
-        str | None,
-        typer.Option(
-            help="What to scan: BED, chr1:10001-20000 (the end included), or chr1 (default: every "
-            "chromosome of the genome)."
-        ),
-    ] = None,
-    step: Annotated[
-        int | None, typer.Option(min=1, help="Nucleotides from window to window (default: a quarter of a window).")
-    ] = None,
-    prior: Prior = _HALF,
-    genes: Annotated[
-        Path | None, typer.Option(help="Table of predicted genes to make a track of (default: the run's, if any).")
-    ] = None,
-    cache: Cache = None,
-) -> None:
-    """Slide windows over a genome: a table, and tracks that genome browsers open."""
-    folder = find_bundle(bundle, directory, model)
-
-    from neanderthal_nlp import predict as scoring
-    from neanderthal_nlp import predictions, tracks
-    from neanderthal_nlp.bundle import read_bundle
-    from neanderthal_nlp.genome import open_genome
-
-    chosen = read_bundle(folder)
-    genes = genes or (directory / "results" / "genes.tsv" if bundle is None else None)
-    table = output / "scan.tsv"
-    with open_genome(genome, cache=cache) as letters:
-        sizes = letters.chromsizes
-        windows = scoring.slide(_places(regions, sizes), letters, chosen.window_length,
-                                step=step or max(chosen.window_length // 4, 1))  # fmt: skip
-        with _writing(table) as handle:
-            n = predictions.write_predictions(
-                scoring.predict(windows, chosen, n_words=0, prior=prior), chosen, handle, form="tsv", prior=prior
-            )
-    written = [table, output / "scan.bedgraph", output / "scan.bw", output / "scan.bed", output / "training.bed"]
-    name = chosen.name[:20]  # a browser's label is short
-    label = f"{name}: probability, {'made-up genome' if chosen.synthetic else 'Neanderthal ancestry'}, prior {prior:g}"
-    tracks.write_bedgraph(predictions.read_batches(table), written[1], description=label)
-    tracks.write_bigwig(predictions.read_batches(table), written[2], sizes)
-    tracks.write_bed9(map(tracks.prediction_track, predictions.read_batches(table)), written[3], name="Windows",
-                      description=label)  # fmt: skip
-    tracks.write_bed9([tracks.training_track(chosen.windows)], written[4], name="Training",
-                      description=f"{name}: windows of training and test")  # fmt: skip
-    if genes is not None and genes.exists():
-        written.append(output / "genes.bed")
-        tracks.write_bed9([tracks.gene_track(read_table(genes, _GENES))], written[5], name="Genes",
-                          description="Predicted by the article's forest")  # fmt: skip
-    _tell("scan", n, chosen, prior)
-    say("scan", f"{', '.join(path.name for path in written)} in {output}")
-
-
-def _places(regions: str | None, sizes: Mapping[str, int]) -> pd.DataFrame:
-    """Regions in the order of the genome, those that overlap merged; without a file, whole chromosomes."""
-    from neanderthal_nlp import intervals
-
-    if regions is None:
-        return pd.DataFrame({"chrom": list(sizes), "start": 0, "end": list(sizes.values())})
-    merged = intervals.merge_overlapping(intervals.read_places(regions, sizes, source="--regions"))
-    rank = {chrom: number for number, chrom in enumerate(sizes)}
-    return merged.sort_values(
-        ["chrom", "start"], key=lambda column: column.map(rank) if column.name == "chrom" else column
-    )
-
-
-def _tell(name: str, n: CallCounts, bundle: Bundle, prior: float) -> None:
-    others = {"too short to say": n.too_short, "too many N to say": n.too_many_n, "unlike anything seen": n.unlike}
-    say(name, f"{_stretches(n.total)}: {n.introgressed:,} called introgressed, {n.depleted:,} depleted"
-        + "".join(f", {number:,} {call}" for call, number in others.items() if number)
-        + ("" if prior == _HALF else f" (prior {prior:g})"))  # fmt: skip
+def tell_calls(name: str, n: CallCounts, bundle: Bundle, prior: float) -> None:
+    """Say how many stretches were called what, and what a made-up genome cannot say."""
+    say(name, calls_as_text(n, prior))
     if bundle.synthetic:
         say(name, f"the bundle {bundle.name} was trained on a made-up genome: it says nothing about human DNA")
+
+
+def calls_as_text(n: CallCounts, prior: float) -> str:
+    """How many stretches were called what, in words."""
+    others = {"too short to say": n.too_short, "too many N to say": n.too_many_n, "unlike anything seen": n.unlike}
+    return (f"{_stretches(n.total)}: {n.introgressed:,} called introgressed, {n.depleted:,} depleted"
+            + "".join(f", {number:,} {call}" for call, number in others.items() if number)
+            + ("" if prior == HALF else f" (prior {prior:g})"))  # fmt: skip
 
 
 def _stretches(n: int) -> str:
