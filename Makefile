@@ -3,8 +3,10 @@
 # make figures     redraw the figures of a run without computing anything again
 # make notebooks   execute every notebook, to see that it runs; the saved outputs stay as they are
 # make notebooks-article   the notebooks on the published regions and real letters, where NEANDERTHAL_NLP_DATA has them
+# make cluster     all stages as jobs of a SLURM cluster on this machine, some of them killed; needs root, slurm-wlm and munge
 # make bench       speed and memory beside what a user would pick instead; the table goes into benchmarks/README.md
 # make bench-stages   every stage of the article profile at three sizes; hours
+# make fuzz        thousands of mutated files for every reader; an hour
 # make docs        the documentation, in build/docs/index.html; every link inside it is checked
 # make pictures    the documentation's pictures of tracks in IGV; IGV=… names igv.min.js, which is in npm's package igv
 # make linkcheck   links to other sites; needs a network
@@ -15,7 +17,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: reproduce test figures notebooks notebooks-article bench bench-stages docs pictures linkcheck package lint types format clean
+.PHONY: reproduce test figures notebooks notebooks-article cluster bench bench-stages fuzz docs pictures linkcheck package lint types format clean
 
 reproduce: $(VENV)/.core
 	$(BIN)/python -m neanderthal_nlp.reproduce --profile demo --directory "$(DIRECTORY)"
@@ -24,7 +26,7 @@ figures: $(VENV)/.core
 	$(BIN)/neanderthal-nlp figures --directory "$(DIRECTORY)"
 
 # On cores that are shared, BLAS threads wait for one another: one of them is faster than two.
-test notebooks notebooks-article: export OMP_NUM_THREADS ?= 1
+test notebooks notebooks-article cluster: export OMP_NUM_THREADS ?= 1
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
@@ -34,6 +36,9 @@ notebooks: $(VENV)/.dev
 notebooks-article: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/long_notebooks.py
 
+cluster: $(VENV)/.dev
+	$(BIN)/python -m pytest tests/long_cluster.py
+
 bench: $(VENV)/.dev
 	mkdir -p build
 	$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-json=build/bench.json
@@ -41,6 +46,11 @@ bench: $(VENV)/.dev
 
 bench-stages: $(VENV)/.dev
 	$(BIN)/python benchmarks/stages.py --write
+
+fuzz: export OMP_NUM_THREADS ?= 1
+fuzz: export TF_CPP_MIN_LOG_LEVEL = 3
+fuzz: $(VENV)/.dev
+	$(BIN)/python -W ignore tests/hostile.py --count 3000
 
 docs: export TF_CPP_MIN_LOG_LEVEL = 2
 docs: $(VENV)/.dev

@@ -9,6 +9,7 @@ tested on) and `CARD.md` (all of this in words).
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,7 +30,7 @@ from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.files import read_json, read_table, replacing_folder, sha256
 from neanderthal_nlp.kmers import canonical_vocabulary, merge_strands, vocabulary
 from neanderthal_nlp.persistence import load_model, save_model
-from neanderthal_nlp.splits import MANIFEST_COLUMNS
+from neanderthal_nlp.splits import MANIFEST_COLUMNS, SIDES
 
 FORMAT = 2
 MIN_LENGTH = 1_000
@@ -38,6 +39,8 @@ WHOLE = 0.88
 """Share of a window that a stretch must have for a model whose counts are not rescaled: the article scores genes by
 their first 8,800 nt, with a forest of 10,000-nt windows."""
 _MAX_FOLDS = 100
+_LONGEST = 10**9  # nt, of a window: beyond any chromosome
+_NAME = re.compile(r"[\w.-][\w .-]{0,99}")
 _KINDS = {
     "forest": RandomForestClassifier, "logistic_regression": LogisticRegression, "linear_svm": LinearSVC,
     "naive_bayes": MultinomialNB, "boosted_trees": HistGradientBoostingClassifier,
@@ -261,9 +264,18 @@ def read_bundle(folder: str | Path) -> Bundle:
     return Bundle(
         about["name"], about["model"], model, tuple(folds), about["k"], about["window_length"], about["min_length"],
         about["rescaled"], about["canonical"], float(about["threshold"]), calibration, about["protocol"],
-        read_table(folder / "windows.tsv.gz", MANIFEST_COLUMNS), about["synthetic"], (about["gc"][0], about["gc"][1]),
+        _read_windows(folder / "windows.tsv.gz"), about["synthetic"], (about["gc"][0], about["gc"][1]),
         about["metrics"], about["other_splits"], provenance,
     )  # fmt: skip
+
+
+def _read_windows(path: Path) -> pd.DataFrame:
+    table = read_table(path, MANIFEST_COLUMNS)
+    known = table["side"].isin(SIDES) & table["label"].isin([0, 1]) & (table["chrom"] != "")
+    if not (known & (table["start"] >= 0) & (table["start"] < table["end"])).all():
+        raise InputError(f"{path}: found a row that is no window, expected chrom, 0 <= start < end, label 0 or 1, and "
+                         f"{', '.join(SIDES)}")  # fmt: skip
+    return table
 
 
 def _fold_files(n: int) -> list[str]:
@@ -288,6 +300,9 @@ def _check_fields(about: Mapping[str, Any], path: Path) -> None:
         value = about.get(name)
         if not isinstance(value, (int, float) if kind is float else kind) or (kind is int and value is True):
             raise InputError(f"{path}: {name}: found {value!r:.40}, expected {kind.__name__}")
+    for name in ("name", "protocol"):
+        if not _NAME.fullmatch(about[name]):
+            raise InputError(f"{path}: {name}: found {about[name]!r:.40}, expected letters, digits, blank, '_-.'")
     if len(about["gc"]) != 2 or not all(isinstance(share, float) and 0 <= share <= 1 for share in about["gc"]):
         raise InputError(f"{path}: gc: found {about['gc']!r:.40}, expected two shares")
     if about["model"] not in _KINDS:
@@ -295,7 +310,7 @@ def _check_fields(about: Mapping[str, Any], path: Path) -> None:
     known = canonical_vocabulary if about["canonical"] else vocabulary
     if not 1 <= about["k"] <= 10 or about["vocabulary"] != known(about["k"]):
         raise InputError(f"{path}: k = {about['k']} and vocabulary do not fit one another")
-    if not about["k"] <= about["min_length"] <= about["window_length"]:
+    if not about["k"] <= about["min_length"] <= about["window_length"] <= _LONGEST:
         raise InputError(f"{path}: expected k <= min_length <= window_length, found {about['k']}, "
                          f"{about['min_length']} and {about['window_length']}")  # fmt: skip
     _check_numbers(about, path)
@@ -310,7 +325,10 @@ def _check_numbers(about: Mapping[str, Any], path: Path) -> None:
         raise InputError(f"{path}: calibration: found none, expected one: only a forest's votes are taken as they are")
     for name, first in (("metrics", "windows"), ("other_splits", "split")):
         for row in about[name]:
-            if not isinstance(row, dict) or set(row) != {first, "metric", "value", "low", "high"}:
+            kinds = {first: str, "metric": str, "value": float | int, "low": float | int, "high": float | int}
+            if not isinstance(row, dict) or set(row) != set(kinds) or not all(
+                isinstance(row[column], kind) for column, kind in kinds.items()
+            ):  # fmt: skip
                 raise InputError(f"{path}: {name}: found {row!r:.40}, expected {first}, metric, value, low and high")
 
 

@@ -53,7 +53,7 @@ class Calibration(NamedTuple):
         """Read what `to_dict` gave; `InputError` where it is anything else."""
         try:
             values = cls(*(np.array(found[name], dtype=np.float64) for name in _FIELDS))
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             raise InputError(f"calibration: expected numbers under {', '.join(_FIELDS)}") from None
         n, shapes = values.lengths.size, [part.shape for part in values]
         n_curves = values.slopes.shape[-1] if values.slopes.ndim else 0

@@ -19,7 +19,7 @@ from scipy.stats import binomtest
 from neanderthal_nlp.audit.meaning import FOLLOW_UP, SEQUENCES, read_meaning, sequence_score
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.evaluation import Interval
-from neanderthal_nlp.files import markdown_table, read_json, read_table
+from neanderthal_nlp.files import markdown_table, read_record, read_table
 from neanderthal_nlp.parameters import CUTS, LINEAR_MODELS, N_INTROGRESSED, PREDICTIVE_KMERS
 
 REPRODUCED, DIFFERS, NOT_TESTABLE = "reproduced", "differs", "not testable on this input"
@@ -71,7 +71,7 @@ class Results:
     def __getitem__(self, name: str) -> Any:
         """Table or JSON object by its file name."""
         if name not in self._read:
-            reader = read_json if name.endswith(".json") else read_table
+            reader = read_record if name.endswith(".json") else read_table
             self._read[name] = reader(self._folder / name)
         return self._read[name]
 

@@ -23,13 +23,13 @@ from typing import NamedTuple
 import numba
 import numpy as np
 import pandas as pd
-import pysam
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from neanderthal_nlp.audit.null_genome import HUMAN_EXCESS, fasta_lines, fit_transitions
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.files import replacing, write_bed
+from neanderthal_nlp.genome import writing_bgzip
 from neanderthal_nlp.parameters import MIN_REGION_LENGTH
 
 MEGABASES = (8.0, 7.0, 6.2, 5.5, 4.9, 4.3, 3.7, 3.2)
@@ -173,7 +173,7 @@ def write_demo(
     keys = ("genome", "introgressed", "genes", "readme")
     names = ("genome.fa.gz", "introgressed.bed", "refGene.txt.gz", "README.txt")
     paths = {key: Path(directory) / name for key, name in zip(keys, names, strict=True)}
-    with replacing(paths["genome"]) as part, pysam.BGZFile(str(part), "wb", None) as file:
+    with replacing(paths["genome"]) as part, writing_bgzip(part) as file:
         for chrom, letters in demo.chromosomes.items():
             file.write(_to_fasta(chrom, letters))
     write_bed(demo.introgressed, paths["introgressed"])

@@ -1,76 +1,136 @@
 """Reading text and writing results: the edge at which the package touches files.
 
 A result is written beside its final name and moved into place when it is complete, so that a reader never
-meets half of it.
+meets half of it. In the folder of a run it is sealed as well (`seals`).
 """
 
 from __future__ import annotations
 
+import csv
+import errno
 import gzip
-import hashlib
 import io
 import json
 import os
 import re
 import shutil
+import stat
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any, cast
 from uuid import uuid4
 
+import numpy as np
 import pandas as pd
 
 from neanderthal_nlp.errors import InputError
+from neanderthal_nlp.seals import AGAIN, check_seal, sealing, sha256
 
 GZIP_MAGIC = b"\x1f\x8b"
-PART = re.compile(r".+\.[0-9a-f]{32}\.part")
-"""Names that `replacing` gives to what is not complete."""
+LONGEST_LINE = 1 << 20
+"""Bytes of a line of text; the longest of gene annotations in use have ten thousand."""
+MOST_COLUMNS = 10_000
+FORMAT = 1
+"""Number of the form of the JSON records that stages write; those of before it was written down have the first."""
 REPORTED_PACKAGES = (
     "numpy", "pandas", "scipy", "scikit-learn", "tensorflow", "keras", "gensim", "umap-learn", "pysam", "bioframe",
     "hmmlearn",
 )  # fmt: skip
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_CONTROL = re.compile(rb"[\0-\x08\x0a-\x1f\x7f]")
+_NO_NAME = re.compile(r"[\0-\x1f\x7f]|^\s+$")
+_MOST_BLANKS = 1_000_000
+_FOLDED, _SMALL = 100, 1 << 24
+"""How many times larger than its file what a gzip file holds may be, and the bytes that it may always hold: text of
+genomics comes to ten times, deflate to a thousand."""
 
 
 def is_gzip(path: str | Path) -> bool:
     """Whether a file starts with gzip's magic number, whatever its name says.
 
+    The first look at every text and every genome that is read, and so the place where its seal is compared.
+
     Raises
     ------
     InputError
-        The file is missing, is a folder, cannot be read or is empty.
+        The file is missing, is a folder, a pipe or a device, cannot be read, is empty, or is not what its seal says.
     """
     path = Path(path)
+    check_seal(path)
     try:
+        mode = path.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # to open a pipe waits for its other end
+            raise InputError(f"{path}: found a pipe, a socket or a device, expected a file")
         with path.open("rb") as handle:
             head = handle.read(2)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: cannot be read (no file can have this name)") from None
     if not head:
         raise InputError(f"{path}: the file is empty")
     return head == GZIP_MAGIC
 
 
 def open_binary(path: str | Path) -> IO[bytes]:
-    """Open a plain or gzip file (any of gzip's dialects) for reading bytes."""
-    return cast(IO[bytes], gzip.open(path, "rb") if is_gzip(path) else Path(path).open("rb"))
+    """Open a plain or gzip file (any of gzip's dialects) for reading bytes.
+
+    Of a gzip file that holds more than 16 MiB and more than a hundred times its size, no more is read: `BadGzipFile`.
+    """
+    return io.BufferedReader(_Unfolded(path), 1 << 17) if is_gzip(path) else Path(path).open("rb")
 
 
-def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
+class _Unfolded(io.RawIOBase):
+    """What a gzip file holds, up to what is in proportion to its size."""
+
+    def __init__(self, path: str | Path) -> None:
+        self._left = max(_SMALL, _FOLDED * Path(path).stat().st_size)
+        self._content = gzip.open(path, "rb")  # noqa: SIM115 (closed by `close`)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        n = self._content.readinto(buffer)
+        self._left -= n
+        if self._left < 0:
+            raise gzip.BadGzipFile(f"it holds more than {_FOLDED} times its size")
+        return n
+
+    def close(self) -> None:
+        self._content.close()
+        super().close()
+
+
+def read_lines(path: str | Path, *, longest: int = LONGEST_LINE) -> Iterator[tuple[int, str]]:
     """Lines of a plain or gzip text file with their numbers, from 1, without line ends (LF or CRLF).
 
     Raises
     ------
     InputError
-        The file is missing, empty, not UTF-8 text, or a gzip file that is truncated or damaged.
+        The file is missing, empty, not UTF-8 text, or a gzip file that is truncated or damaged; or a line has more
+        than `longest` bytes, or a control character in it; or a million lines are blank.
     """
-    number = 0
+    number = blanks = 0
     with open_binary(path) as handle:
         try:
-            for number, raw in enumerate(handle, start=1):
-                yield number, raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+            for number, raw in enumerate(iter(partial(handle.readline, longest + 3), b""), start=1):
+                line = raw.rstrip(b"\r\n")
+                blanks += not line
+                if blanks > _MOST_BLANKS:
+                    raise InputError(f"{path}: line {number}: found more than {_MOST_BLANKS:,} blank lines")
+                if len(line) > longest:
+                    raise InputError(f"{path}: line {number}: found more than {longest:,} bytes, expected a line")
+                if (found := _CONTROL.search(line)) is not None:
+                    raise InputError(f"{path}: line {number}: not text (found {found[0]!r:.9}, expected tabs, and LF "
+                                     "or CRLF at the end)")  # fmt: skip
+                yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError:
             raise InputError(f"{path}: line {number}: not text (expected UTF-8)") from None
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -102,34 +162,102 @@ def open_text(source: str | Path | IO[bytes]) -> Iterator[IO[str]]:
 
 
 @contextmanager
+def writing(part: Path, path: Path) -> Iterator[None]:
+    """While a file or folder is written as `part` and moved to `path`: remove what is left of it.
+
+    An `OSError` of a full disk, a quota or a limit of the size of files names `path`, also where a library written in C
+    raised one without a reason.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise _explained(error, part, path) from None
+    finally:
+        remove(part)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Give a name to write to beside `path`; move it to `path` on success, remove it on failure."""
+    """Give a name to write to beside `path`; move it to `path` on success, remove it on failure.
+
+    Below a folder that keeps seals (`seals.keep_seals`) the file is sealed. What `writing` says of errors holds.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # Two processes may write the same result at once, such as the index of a genome: each its own part.
     part = path.with_name(f"{path.name}.{uuid4().hex}.part")
-    try:
+    with writing(part, path):
         yield part
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+        with sealing(path, part):
+            os.replace(part, path)
 
 
 @contextmanager
 def replacing_folder(path: str | Path) -> Iterator[Path]:
-    """Give an empty folder beside `path` to write to; put it in the place of `path` on success, else remove it."""
+    """Give an empty folder beside `path` to write to; put it in the place of `path` on success, else remove it.
+
+    Below a folder that keeps seals every file in it is sealed.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part, old = (path.with_name(f"{path.name}.{uuid4().hex}.part") for _ in range(2))
     part.mkdir()
     try:
-        yield part
-        if path.exists():
-            path.replace(old)
-        part.replace(path)
+        with writing(part, path):
+            yield part
+            with sealing(path, part):
+                if path.exists():
+                    path.replace(old)
+                part.replace(path)
     finally:
-        for folder in (part, old):
-            shutil.rmtree(folder, ignore_errors=True)
+        remove(old)
+
+
+def stamp(path: str | Path) -> tuple[int, int] | None:
+    """Size (bytes) and time of change (ns) of a file, which tell its versions apart; None where it is gone."""
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
+def check_room(path: str | Path) -> None:
+    """Write a megabyte more to a file that is to be removed: the system's `OSError` where that is refused.
+
+    Libraries written in C do not tell why they could not write.
+    """
+    with Path(path).open("ab") as handle:
+        handle.write(bytes(1 << 20))
+
+
+def reserve(path: str | Path) -> None:
+    """Take the room of a sparse file: on a full disk an `OSError`, where to write to mapped memory kills a process."""
+    if hasattr(os, "posix_fallocate"):  # not on macOS
+        with Path(path).open("r+b") as handle:
+            os.posix_fallocate(handle.fileno(), 0, os.fstat(handle.fileno()).st_size)
+
+
+def _explained(error: OSError, part: Path, path: Path) -> OSError:
+    """An error of writing a part with the name of the result and the system's reason, as far as they can be known."""
+    number = error.errno
+    if number is None and type(error) is OSError:
+        try:
+            check_room(part / "more" if part.is_dir() else part)
+        except OSError as refused:
+            number = refused.errno
+    name = str(part) if error.filename is None and number in _NO_ROOM else str(error.filename)
+    if number is None or not name.startswith(str(part)):
+        return error
+    return OSError(number, os.strerror(number), name.replace(str(part), str(path), 1))
 
 
 def write_table(frame: pd.DataFrame, path: str | Path) -> None:
@@ -147,7 +275,20 @@ def markdown_table(frame: pd.DataFrame) -> str:
 def write_bed(frame: pd.DataFrame, path: str | Path) -> None:
     """Write the columns of a frame, `chrom, start, end` first, as BED without a header."""
     with replacing(path) as part:
-        frame.to_csv(part, sep="\t", index=False, header=False, lineterminator="\n")
+        # A name may hold quotation marks, which mean nothing in BED.
+        frame.to_csv(part, sep="\t", index=False, header=False, lineterminator="\n", quoting=csv.QUOTE_NONE)
+
+
+@contextmanager
+def open_table(path: str | Path) -> Iterator[IO[bytes]]:
+    """Open a table, plain or gzip, for pandas, whose complaints become an `InputError`."""
+    if next(read_lines(path), (0, ""))[1].count("\t") >= MOST_COLUMNS:
+        raise InputError(f"{path}: not a table of this package (more than {MOST_COLUMNS:,} columns)")
+    try:
+        with open_binary(path) as handle:
+            yield handle
+    except (ValueError, OverflowError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(f"{path}: not a table of this package ({' '.join(str(error).split())})") from None
 
 
 def read_table(path: str | Path, columns: Mapping[str, Any] | None = None) -> pd.DataFrame:
@@ -169,19 +310,21 @@ def read_table(path: str | Path, columns: Mapping[str, Any] | None = None) -> pd
     InputError
         The file is missing, is not such a table or lacks a column.
     """
-    is_gzip(path)
-    try:
+    with open_table(path) as handle, np.errstate(invalid="ignore"):  # of a number that is none of int64: refused
         # Chromosomes may be named 1, 2, ..., and a gene or a k-mer may spell NA: only an empty cell is missing.
         frame = pd.read_csv(
-            path, sep="\t", dtype={"chrom": str, **(columns or {})}, keep_default_na=False, na_values=[""]
+            handle, sep="\t", dtype={"chrom": str, **(columns or {})}, keep_default_na=False, na_values=[""]
         )
-    except (ValueError, EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(f"{path}: not a table of this package ({' '.join(str(error).split())})") from None
+    if not isinstance(frame.index, pd.RangeIndex):  # pandas takes fields beyond the header's for names of rows
+        raise InputError(f"{path}: not a table of this package (rows have more fields than the header)")
     missing = [name for name in columns or {} if name not in frame.columns]
     if missing:
         raise InputError(f"{path}: no column {', '.join(missing)} (found {', '.join(map(str, frame.columns))})")
     text = [name for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name])]
-    return frame.assign(**{name: frame[name].fillna("") for name in text})
+    frame = frame.assign(**{name: frame[name].fillna("") for name in text})
+    if "chrom" in frame and (strange := [name for name in frame["chrom"].unique() if _NO_NAME.search(name)]):
+        raise InputError(f"{path}: column chrom: found {strange[0]!r:.40}, expected names of chromosomes")
+    return frame
 
 
 def write_json(value: Mapping[str, Any], path: str | Path) -> None:
@@ -191,21 +334,37 @@ def write_json(value: Mapping[str, Any], path: str | Path) -> None:
 
 
 def read_json(path: str | Path) -> dict[str, Any]:
-    """Read a JSON object; `InputError` where the file is missing or is not one."""
+    """Read a JSON object; `InputError` where the file is missing, is not one, or is not what its seal says."""
     is_gzip(path)
     try:
         value = json.loads(Path(path).read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(f"{path}: not JSON ({error})") from None
+    except RecursionError:
+        raise InputError(f"{path}: not JSON of this package (nested too deeply)") from None
     if not isinstance(value, dict):
         raise InputError(f"{path}: found {type(value).__name__}, expected a JSON object")
     return value
 
 
-def sha256(path: str | Path) -> str:
-    """SHA-256 of a file's bytes, as hexadecimal digits."""
-    with Path(path).open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+def write_record(value: Mapping[str, Any], path: str | Path) -> None:
+    """Write what a stage says of its results as JSON, with the number of its form."""
+    write_json({"format": FORMAT, **value}, path)
+
+
+def read_record(path: str | Path) -> dict[str, Any]:
+    """Read what a stage said of its results.
+
+    Raises
+    ------
+    InputError
+        The file is missing, is not JSON or not what its seal says, or its form is that of another version.
+    """
+    value = read_json(path)
+    if (found := value.get("format", FORMAT)) != FORMAT:
+        raise InputError(f"{path}: found format {found!r:.40}, expected {FORMAT}: made by another version: "
+                         f"{AGAIN}")  # fmt: skip
+    return value
 
 
 def provenance(inputs: Mapping[str, str | Path], parameters: Mapping[str, Any], seconds: float) -> dict[str, Any]:

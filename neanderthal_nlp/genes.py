@@ -38,6 +38,7 @@ _STRANDS = frozenset({"+", "-"})
 _IDENTITY = ["chrom", "start", "end", "gene_symbol"]
 _MAX_DIGITS = 12
 _REGION = re.compile(r"(\S+):(-?\w+)-(-?\w+)")
+_CONTROL = re.compile(r"[\0-\x1f\x7f-\x9f\u2028\u2029]")
 _INTEGER = re.compile(r"-?[0-9]+")
 _GFF3_ATTRIBUTES = re.compile(r"\s*([^\s=\"]+=.*|\.?)")
 _GTF_ATTRIBUTES = re.compile(r"\s*[\w.-]+\s+\S.*")
@@ -70,8 +71,6 @@ class _Records:
                 return
             if line.startswith(("#", "track ", "browser ")) or not line or line.isspace():
                 continue
-            if "\0" in line:
-                raise _BadRow("not text (found a zero byte)")
             fields = line.split("\t") if "\t" in line else line.split()
             n_fields = n_fields or len(fields)
             if len(fields) != n_fields:
@@ -155,12 +154,14 @@ def _row(chrom: str, start: str, end: str, symbol: str, strand: str = ".", *, fi
         if not _INTEGER.fullmatch(field) or len(field) > _MAX_DIGITS:
             raise _BadRow(f"found {field[:40]!r}, expected a whole number")
     begin, stop = int(start) - first, int(end)
-    region = f"{chrom}:{start}-{end}"
+    region = f"{chrom[:40]}:{start}-{end}"
     if begin < 0 or not chrom:
         raise _BadRow(f"found {region}, expected a chromosome and a start of at least {first}")
     if stop <= begin:
         order = "start <= end" if first else "start < end"
         raise _BadRow(f"interval {region} is inverted or empty (expected {order})")
+    if _CONTROL.search(symbol + chrom):  # GFF3 can spell a tab or the end of a line
+        raise _BadRow(f"found {symbol[:40]!r} on {chrom[:40]!r}, expected names without control characters")
     symbol = symbol or f"{chrom}:{begin + 1}-{stop}"
     return _Row(chrom, begin, stop, symbol, strand if strand in _STRANDS else ".")
 

@@ -1,7 +1,7 @@
 """One reader over genomes in FASTA (plain, bgzip, gzip) and 2bit form.
 
-FASTA goes through samtools' faidx (pysam), 2bit through py2bit. Coordinates are 0-based half-open; letters come
-in the case of the file (lower case = soft-masked).
+FASTA goes through samtools' faidx (pysam), 2bit through `twobit`. Coordinates are 0-based half-open; letters come
+in the case of the file (lower case = soft-masked). A sequence without letters is no chromosome.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from __future__ import annotations
 import gzip
 import hashlib
 import shutil
-import struct
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,16 +21,18 @@ from typing import Self
 import numpy as np
 import pandas as pd
 import platformdirs
-import py2bit
 import pysam
 
+from neanderthal_nlp.alphabet import check_kind
 from neanderthal_nlp.errors import InputError
-from neanderthal_nlp.files import GZIP_MAGIC, is_gzip, read_lines, replacing
+from neanderthal_nlp.fasta_index import MAX_NAME, BlockedText, PlainText, explain, is_index_of
+from neanderthal_nlp.files import GZIP_MAGIC, check_room, is_gzip, open_binary, replacing, stamp
+from neanderthal_nlp.seals import check_seal
+from neanderthal_nlp.twobit import SIGNATURES, TwoBitFile
 
-_TWOBIT_MAGIC = (b"\x43\x27\x41\x1a", b"\x1a\x41\x27\x43")
-_BGZIP_EOF = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 _BGZIP_BLOCK = 1 << 16
 _PIECE = 1 << 20  # nt read at once where a whole chromosome is
+_SAMPLE = 10_000  # letters of a chromosome by which RNA and protein are known
 
 
 class Genome(ABC):
@@ -50,7 +53,11 @@ class Genome(ABC):
 
     def __init__(self, path: Path, chromsizes: Mapping[str, int]) -> None:
         self.path = path
-        self.chromsizes = dict(chromsizes)
+        self._stamp = stamp(path)
+        self.chromsizes = {chrom: size for chrom, size in chromsizes.items() if size}
+        if not self.chromsizes:
+            raise InputError(f"{path}: no sequence has a letter")
+        _check_names(path, self.chromsizes)
 
     def fetch(self, chrom: str, start: int, end: int) -> str:
         """Letters of [start, end) of a chromosome, in the case of the file.
@@ -76,7 +83,8 @@ class Genome(ABC):
 
     def _size(self, chrom: str) -> int:
         if chrom not in self.chromsizes:
-            raise InputError(f"{self.path}: no chromosome {chrom} (found {', '.join(list(self.chromsizes)[:5])} …)")
+            some = ", ".join(name[:40] for name in islice(self.chromsizes, 5))
+            raise InputError(f"{self.path}: no chromosome {chrom:.40} (found {some} …)")
         return self.chromsizes[chrom]
 
     def __enter__(self) -> Self:
@@ -86,6 +94,8 @@ class Genome(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+        if error is None and stamp(self.path) != self._stamp:
+            raise InputError(f"{self.path}: changed while it was read; run the command again")
 
     @abstractmethod
     def close(self) -> None:
@@ -103,27 +113,33 @@ class _FastaGenome(Genome):
         # pysam looks for the block index of a plain file, too, where it is given the name of one.
         blocks = {} if block_index is None else {"filepath_index_compressed": str(block_index)}
         try:
-            self._file = pysam.FastaFile(str(letters), filepath_index=str(index), **blocks)
+            with silent():
+                self._file = pysam.FastaFile(str(letters), filepath_index=str(index), **blocks)
+            chromsizes = dict(zip(self._file.references, self._file.lengths, strict=True))
         except (OSError, ValueError) as error:
             raise InputError(f"{path}: cannot be read with its index {index} ({error}): delete that") from None
-        super().__init__(path, dict(zip(self._file.references, self._file.lengths, strict=True)))
         self.block = 0 if block_index is None else _BGZIP_BLOCK
+        self._where = path if letters == path else f"{path} (its copy {letters})"
+        super().__init__(path, chromsizes)
 
     def close(self) -> None:
         self._file.close()
 
     def _fetch(self, chrom: str, start: int, end: int) -> str:
         try:
-            letters = self._file.fetch(chrom, start, end)
-        except ValueError as error:
+            with silent():
+                letters = self._file.fetch(chrom, start, end)
+        except (OSError, ValueError) as error:
             raise InputError(
-                f"{self.path}: damaged at {chrom}:{start}-{end}, or its index is another file's ({error})"
+                f"{self._where}: damaged at {chrom}:{start}-{end}, or its index is another file's ({error})"
             ) from None
         if len(letters) != end - start:
             raise InputError(
-                f"{self.path}: found {len(letters)} letters at {chrom}:{start}-{end}: "
+                f"{self._where}: found {len(letters)} letters at {chrom}:{start}-{end}: "
                 "truncated, or its index is another file's"
             )
+        if " " in letters or not letters.isprintable():  # samtools counts visible letters and gives all
+            raise InputError(f"{self.path}: found blanks among the letters of {chrom}:{start}-{end}")
         return letters
 
     def _gaps(self, chrom: str, size: int) -> np.ndarray:
@@ -142,30 +158,30 @@ class _FastaGenome(Genome):
 
 class _TwoBitGenome(Genome):
     def __init__(self, path: Path) -> None:
-        _check_twobit(path)
+        self._file = TwoBitFile(path)
         try:
-            self._file = py2bit.open(str(path), storeMasked=True)
-            chromsizes = self._file.chroms()
-        except RuntimeError as error:
-            raise InputError(f"{path}: damaged 2bit file ({error})") from None
-        super().__init__(path, chromsizes)
+            super().__init__(path, self._file.sizes)
+        except InputError:
+            self.close()
+            raise
 
     def close(self) -> None:
         self._file.close()
 
     def _fetch(self, chrom: str, start: int, end: int) -> str:
-        return self._file.sequence(chrom, start, end)
+        return self._file.fetch(chrom, start, end)
 
     def _gaps(self, chrom: str, size: int) -> np.ndarray:
-        return np.array(self._file.hardMaskedBlocks(chrom), dtype=np.int64).reshape(-1, 2)
+        return self._file.unknown(chrom)
 
 
 def open_genome(path: str | Path, *, cache: str | Path | None = None) -> Genome:
     """Open a genome, recognised by its content.
 
-    A FASTA index found beside the file and not older than it is used; otherwise one is made in `cache`, never
-    beside the file. A plain-gzip FASTA, as UCSC ships hg19.fa.gz, cannot be read at random: it is re-compressed
-    by bgzip, once, into `cache`.
+    A FASTA index found beside the file is used if it is not older and is that file's (`fasta_index`); otherwise one is
+    made in `cache`, never beside the file. A plain-gzip FASTA, as UCSC ships hg19.fa.gz, cannot be read at random: it
+    is re-compressed by bgzip, once, into `cache`. A context manager ends with an `InputError` where the file was
+    changed meanwhile.
 
     Parameters
     ----------
@@ -181,30 +197,31 @@ def open_genome(path: str | Path, *, cache: str | Path | None = None) -> Genome:
     Raises
     ------
     InputError
-        The file is missing, empty, truncated, or neither FASTA nor 2bit.
+        The file is missing, empty, truncated or damaged, or neither FASTA nor 2bit; lines of a sequence differ in
+        length or hold blanks; it is RNA or protein; or the name of a chromosome is there twice, is longer than 255
+        bytes, starts with # or holds what is not printable.
     """
     path = Path(path)
+    before = stamp(path)
     compressed = is_gzip(path)
     with path.open("rb") as handle:
         head = handle.read(18)
-    if head[:4] in _TWOBIT_MAGIC:
+    if head[:4] in SIGNATURES:
         return _TwoBitGenome(path)
     if not compressed and not head.startswith(b">"):
         raise InputError(f"{path}: neither FASTA nor 2bit (found {head[:8]!r}, expected '>' or a 2bit signature)")
     folder = _cache_folder(path, cache)
-    letters = path
-    if compressed and not _is_bgzip(head):
-        letters = folder / "genome.fa.gz"
-        if not letters.exists():
-            _recompress(path, letters)
-    elif compressed:
-        _check_complete(path)
-    index, block_index = Path(f"{letters}.fai"), Path(f"{letters}.gzi")
-    if not _is_fresh(index, letters) or (compressed and not _is_fresh(block_index, letters)):
-        index, block_index = folder / "genome.fai", folder / "genome.gzi"
-        if not index.exists() or (compressed and not block_index.exists()):
-            _index(letters, index, block_index, source=path, compressed=compressed)
-    return _FastaGenome(path, letters, index, block_index if compressed else None)
+    letters = path if not compressed or _is_bgzip(head) else _recompressed(path, folder / "genome.fa.gz")
+    index, block_index = _indexes(path, letters, folder, compressed=compressed)
+    opened = _FastaGenome(path, letters, index, block_index if compressed else None)
+    opened._stamp = before  # of before it was indexed
+    try:
+        for chrom, size in islice(opened.chromsizes.items(), 3):
+            check_kind(opened.fetch(chrom, 0, min(size, _SAMPLE)), source=f"{path}: {chrom[:40]}")
+    except InputError:
+        opened.close()
+        raise
+    return opened
 
 
 def _cache_folder(path: Path, cache: str | Path | None) -> Path:
@@ -220,76 +237,84 @@ def _is_bgzip(head: bytes) -> bool:
     return len(head) == 18 and head[:2] == GZIP_MAGIC and bool(head[3] & 4) and head[12:14] == b"BC"
 
 
-def _check_complete(path: Path) -> None:
-    with path.open("rb") as handle:
-        handle.seek(-min(len(_BGZIP_EOF), path.stat().st_size), 2)
-        if handle.read() != _BGZIP_EOF:
-            raise InputError(f"{path}: truncated bgzip file (its end-of-file block is missing)")
+def _check_names(path: Path, names: Iterable[str]) -> None:
+    """Refuse names that would break the lines of a table or a track, or that no browser takes."""
+    for name in names:
+        if not name or " " in name or not name.isprintable() or name[0] == "#" or len(name.encode()) > MAX_NAME:
+            raise InputError(f"{path}: found a sequence named {name[:40]!r}, expected 1 to {MAX_NAME} printable bytes "
+                             "without blanks, the first not #")  # fmt: skip
+
+
+@contextmanager
+def writing_bgzip(path: str | Path, mode: str = "wb") -> Iterator[pysam.BGZFile]:
+    """Open a file to be written in bgzip's form; what goes wrong becomes an `OSError`, which need not have a number.
+
+    `mode` is pysam's: with a digit in it, such as "w1b", htslib compresses at that level.
+    """
+    with silent(), pysam.BGZFile(str(path), mode, index=None) as blocks:  # type: ignore[arg-type]
+        yield blocks
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """Keep htslib from printing what becomes an `InputError`."""
+    before = pysam.set_verbosity(0)
+    try:
+        yield
+    finally:
+        pysam.set_verbosity(before)
 
 
 def _is_fresh(derived: Path, source: Path) -> bool:
     return derived.exists() and derived.stat().st_mtime >= source.stat().st_mtime
 
 
-def _recompress(source: Path, target: Path) -> None:
+def _is_there(derived: Path, _: Path) -> bool:
+    return derived.exists()
+
+
+def _recompressed(source: Path, target: Path) -> Path:
+    """A bgzip copy of a gzip FASTA; one that is there and whole is taken."""
+    if target.exists():
+        check_seal(target)
+        with suppress(InputError), closing(BlockedText(target)):
+            return target
     try:
-        with replacing(target) as part, gzip.open(source, "rb") as plain:
-            if plain.read(1) != b">":
+        with replacing(target) as part, open_binary(source) as plain:
+            first = plain.read(1)
+            if first != b">":
                 raise InputError(f"{source}: the gzip file holds no FASTA (expected '>')")
-            plain.seek(0)
-            with pysam.BGZFile(str(part), "wb", index=None) as blocks:
+            with writing_bgzip(part) as blocks:
+                blocks.write(first)
                 shutil.copyfileobj(plain, blocks, 1 << 24)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InputError(f"{source}: truncated or damaged gzip ({error})") from None
+    return target
 
 
-def _index(letters: Path, index: Path, block_index: Path, *, source: Path, compressed: bool) -> None:
-    with replacing(index) as index_part, replacing(block_index) as block_part:
-        places = ["--fai-idx", str(index_part), *(["--gzi-idx", str(block_part)] if compressed else [])]
-        try:
-            pysam.faidx(str(letters), *places)
-        except pysam.SamtoolsError:
-            raise InputError(f"{source}: {_fault(letters)}") from None
-        if index_part.stat().st_size == 0:
-            raise InputError(f"{source}: the FASTA holds no sequence")
-        if not compressed:
+def _indexes(path: Path, letters: Path, folder: Path, *, compressed: bool) -> tuple[Path, Path]:
+    """Index of the letters and that of their blocks: those beside the file, or in the cache, if they are the file's."""
+    beside = Path(f"{letters}.fai"), Path(f"{letters}.gzi")
+    cached = folder / "genome.fai", folder / "genome.gzi"
+    with closing(BlockedText(letters) if compressed else PlainText(letters)) as text:
+        # The folder of the cache is of this version of the file, whatever the clock said when it was written.
+        for (index, block_index), usable in ((beside, _is_fresh), (cached, _is_there)):
+            made = (index, block_index) if compressed else (index,)
+            if all(usable(file, letters) for file in made):
+                for file in made:
+                    check_seal(file)
+                if is_index_of(index, text, block_index):
+                    return index, block_index
+        with replacing(cached[0]) as index_part, replacing(cached[1]) as block_part:
+            places = ["--fai-idx", str(index_part), *(["--gzi-idx", str(block_part)] if compressed else [])]
             block_part.touch()
-
-
-def _fault(letters: Path) -> str:
-    """Say why samtools cannot index a FASTA: it prints the reason, but does not hand it over."""
-    width, short = 0, False
-    for number, line in read_lines(letters):
-        if line.startswith(">"):
-            width, short = 0, False
-        elif short or len(line) > width > 0:
-            return f"line {number}: found a line of another length, expected lines of {width} letters but for the last"
-        else:
-            width = width or len(line)
-            short = len(line) < width
-    return "samtools cannot index it (expected FASTA with at least one sequence)"
-
-
-def _check_twobit(path: Path) -> None:
-    """Refuse a 2bit file whose records pass its end: py2bit maps it into memory and would read beyond."""
-    size = path.stat().st_size
-    with path.open("rb") as handle:
-
-        def integers(n: int) -> tuple[int, ...]:
-            raw = handle.read(4 * n)
-            if len(raw) < 4 * n:
-                raise InputError(f"{path}: truncated or damaged 2bit file (found {size} bytes, expected more)")
-            return struct.unpack(f"<{n}I", raw)
-
-        offsets: list[int] = []
-        for _ in range(integers(4)[2]):
-            handle.seek(int.from_bytes(handle.read(1), "little"), 1)
-            offsets.extend(integers(1))
-        for offset in offsets:
-            handle.seek(offset)
-            (letters,) = integers(1)
-            for _ in ("N blocks", "mask blocks"):
-                handle.seek(8 * integers(1)[0], 1)
-            integers(1)
-            if handle.tell() + -(-letters // 4) > size:
-                raise InputError(f"{path}: truncated or damaged 2bit file (found {size} bytes, expected more)")
+            try:
+                with silent():
+                    pysam.faidx(str(letters.absolute()), *places)  # a name may look like an option
+            except pysam.SamtoolsError:
+                check_room(index_part)
+                raise InputError(f"{path}: {explain(letters)}") from None
+            if not is_index_of(index_part, text, block_part):
+                check_room(index_part)  # what is cut short may be the index
+                raise InputError(f"{path}: {explain(letters)}")
+    return cached

@@ -31,18 +31,19 @@ Danecek et al. (2021), Twelve years of SAMtools and BCFtools, GigaScience 10(2),
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, NamedTuple, Self
+from typing import IO, Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from neanderthal_nlp.errors import InputError
-from neanderthal_nlp.genome import Genome
+from neanderthal_nlp.genome import Genome, silent
 from neanderthal_nlp.variants import (
     BEFORE,
     OVERLAPPING,
@@ -55,11 +56,13 @@ from neanderthal_nlp.variants import (
     open_variants,
     pick_allele,
     read_call,
+    read_genotype,
     spell_genotype,
     spell_number,
 )
 
 _PIECE = 1 << 20  # nt of the reference that are held at once
+_T = TypeVar("_T")
 _LINE = 60  # letters of a line of FASTA, as bcftools and samtools write it
 
 
@@ -282,21 +285,38 @@ class HaplotypeGenome:
             The stretch is one that `check` refuses, or the VCF is damaged.
         """
         self.check(chrom, start, end)
-        return count_alleles(self._records(chrom, int(start), self.chromsizes[chrom]), end)
+        try:
+            return count_alleles(self._records(chrom, int(start), self.chromsizes[chrom]), end)
+        except InputError:
+            raise
+        except ValueError as error:
+            raise InputError(f"{self.path}: a damaged record on {chrom} ({error})") from None
 
     def _records(self, chrom: str, start: int, end: int) -> Iterator[Any]:
         try:
-            yield from self._file.fetch(chrom, start, end)
+            with silent():
+                records = self._file.fetch(chrom, start, end)
+            while True:
+                with silent():
+                    record = next(records, None)
+                if record is None:
+                    return
+                yield record
         except (OSError, ValueError) as error:
             raise InputError(
                 f"{self.path}: damaged at {chrom}:{start}-{end}, or its index is another file's ({error})"
             ) from None
 
+    def _about(self, record: Any, read: Callable[[Any], _T]) -> _T:
+        try:
+            return read(record)
+        except ValueError as error:
+            raise InputError(f"{self.path}: {record.chrom}:{record.pos}: damaged record ({error})") from None
+
     def _calls(self, chrom: str, start: int, end: int, counts: Counter[str]) -> Iterator[Call]:
         unphased, first = 0, ""
         for record in self._records(chrom, start, end):
-            genotype = record.samples[0]
-            alleles = genotype.allele_indices
+            genotype, alleles = self._about(record, read_genotype)
             reason, allele = pick_allele(alleles, self.copy)
             if record.start < start:
                 counts[BEFORE] += allele > 0
@@ -307,7 +327,7 @@ class HaplotypeGenome:
             if reason:
                 counts[reason] += 1
             elif allele:
-                call = read_call(record, allele)
+                call = self._about(record, partial(read_call, allele=allele))
                 if isinstance(call, Call):
                     yield call
                 else:

@@ -7,7 +7,7 @@ and the words that speak for and against it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from Bio.SeqIO.FastaIO import SimpleFastaParser
 
+from neanderthal_nlp.alphabet import AMBIGUOUS, check_alphabet, check_kind
 from neanderthal_nlp.bundle import Bundle, features, score_counts, score_margins
 from neanderthal_nlp.calibration import calibrate
 from neanderthal_nlp.errors import InputError
@@ -30,11 +31,12 @@ TREES = ("forest", "boosted_trees")
 """Kinds of model whose score is no sum over the letters of a stretch."""
 N_WORDS = 3
 """Words that are named for each side."""
-_AMBIGUOUS = "NRYKMSWBDHV"  # IUPAC codes of several letters; words that hold one are not counted
-_KNOWN = (LETTERS + _AMBIGUOUS + (LETTERS + _AMBIGUOUS).lower()).encode()
 _INDELS = 1_000  # nt by which a copy may be longer or shorter than the place that it is named after
 _LAST = 2**31 - 1  # of a place: as far as BAM and BED count
 _BATCH = 1024
+_LONGEST_NAME = 1_000  # letters: each row of a table repeats the name
+_PIECE = 1 << 20  # characters of a line that are read at once
+_LINE_BYTES = 57  # of memory that a line takes beside its letters
 _CHIP = "the table of a chip has too few letters"
 _HINTS = {
     "@": "FASTQ holds reads: assemble or convert them first",
@@ -84,39 +86,72 @@ class Contributions(NamedTuple):
     by_word: np.ndarray
 
 
-def read_records(source: str | Path | IO[bytes]) -> Iterator[tuple[str, str]]:
+def read_records(source: str | Path | IO[bytes], *, most: int = 1 << 30) -> Iterator[tuple[str, str]]:
     """Names and letters of the records of a FASTA file, plain or gzip, or of a stream such as standard input.
 
     A name ends at the first blank. UCSC's `>hg19_dna range=chr1:87605-97604` is named by its place.
 
+    Parameters
+    ----------
+    source : path-like or stream of bytes
+    most : int
+        Bytes of memory that the lines of a record may take; the longest human chromosome takes half of the default.
+        `genome.open_genome` reads pieces of chromosomes of any length.
+
     Raises
     ------
     InputError
-        The file is missing, empty, damaged or not FASTA, or a record has no name or no letters.
+        The file is missing, empty, damaged or not FASTA; or a record has no letters or too many, or no name or one that
+        is longer than 1,000 letters or holds what is not printable.
     """
     name = source if isinstance(source, (str, Path)) else "standard input"
     with open_text(source) as lines:
-        first = lines.readline()
+        first = lines.readline(_PIECE)
         if not first:
             raise InputError(f"{name}: empty, expected FASTA")
         if not first.startswith(">"):
             raise InputError(
                 f"{name}: not FASTA (found {first[:20]!r}, expected a line that starts with '>'){_hint(first)}"
             )
-        for number, (title, sequence) in enumerate(SimpleFastaParser(chain([first], lines)), start=1):
-            words = title.split()
+        for number, (title, sequence) in enumerate(SimpleFastaParser(_bounded(first, lines, name, most)), start=1):
+            words = title.split(maxsplit=2)
+            shown = title[:40] if title[:40].isprintable() else repr(title[:40])
             if not words or not sequence:
                 what = "name" if not words else "letters"
-                raise InputError(f"{name}: record {number} ({title[:40]}): found no {what}")
+                raise InputError(f"{name}: record {number} ({shown}): found no {what}")
             # UCSC's "Get DNA" writes the assembly first, the place behind it.
             place = words[1].removeprefix("range=") if len(words) > 1 and words[1].startswith("range=") else words[0]
+            if len(place) > _LONGEST_NAME or not place.isprintable():
+                raise InputError(f"{name}: record {number} ({shown}): found a name of {len(place):,} letters, "
+                                 f"expected {_LONGEST_NAME:,} at most, all printable")  # fmt: skip
             yield place, sequence
+
+
+def _bounded(first: str, lines: IO[str], source: str | Path, most: int) -> Iterator[str]:
+    """Lines of FASTA, the first of which was read: long ones in pieces, none that are blank, no more than `most`."""
+    number, held, inside = 0, 0, False
+    piece = first
+    while piece:
+        ends = piece.endswith("\n")
+        if piece.startswith(">"):
+            number, held = number + (not inside), 0
+            if inside or len(piece) == _PIECE:
+                found = "'>' among the letters" if inside else f"a name of more than {_PIECE - 2:,} letters"
+                raise InputError(f"{source}: record {number}: found {found}")
+        held += len(piece) + _LINE_BYTES
+        if held > most:
+            raise InputError(f"{source}: record {number}: found more than {most >> 20:,} MiB, the most that is read at "
+                             "once: score regions of it (--genome and --regions), or scan it")  # fmt: skip
+        if not piece.isspace():
+            yield piece
+        inside = not ends
+        piece = lines.readline(_PIECE)
 
 
 def _hint(line: str) -> str:
     """What a file that is no FASTA may be, by its first line."""
     letters = line.strip().upper()
-    if letters and set(letters) <= set(LETTERS + _AMBIGUOUS):
+    if letters and set(letters) <= set(LETTERS + AMBIGUOUS):
         return ": bare letters need a line such as >mine before them"
     return next((f": {hint}" for start, hint in _HINTS.items() if letters.startswith(start)), "")
 
@@ -159,7 +194,7 @@ def cut_records(
             if start and len(sequence) - start < min_length:
                 here = max(len(sequence) - length, 0)
             piece = sequence[here : here + length]
-            check_alphabet(piece, source=f"{prefix}{name}", first=here + 1)
+            check_alphabet(piece, source=f"{prefix}{name:.60}", first=here + 1)
             yield Stretch(name, here, piece, chrom, origin + here if chrom else -1)
 
 
@@ -184,6 +219,11 @@ def slide(regions: pd.DataFrame, genome: Genome, length: int, *, step: int, piec
         Nucleotides from the start of a window to that of the next.
     piece : int
         Nucleotides that are read at once.
+
+    Raises
+    ------
+    InputError
+        The letters look like RNA or protein.
     """
     for chrom, start, end in zip(regions["chrom"], regions["start"].tolist(), regions["end"].tolist(), strict=True):
         first, letters = start, ""
@@ -191,28 +231,8 @@ def slide(regions: pd.DataFrame, genome: Genome, length: int, *, step: int, piec
             last = min(here + length, end)
             if last > first + len(letters):
                 first, letters = here, genome.fetch(chrom, here, min(max(here + piece, last), end))
+                check_kind(letters, source=f"{genome.path}: {chrom:.60}")
             yield Stretch(chrom, here, letters[here - first : last - first], chrom, here)
-
-
-def check_alphabet(sequence: str, *, source: str, first: int = 1) -> None:
-    """Refuse letters that are not DNA's, with an `InputError` that names source, letter and place.
-
-    Parameters
-    ----------
-    sequence : str
-    source : str
-        What the letters belong to.
-    first : int
-        Place of the first letter of `sequence` in it, 1-based.
-    """
-    foreign = sequence.encode("utf-8", "surrogatepass").translate(None, _KNOWN).decode("utf-8", "surrogatepass")
-    if foreign:
-        expected = ("T (this looks like RNA: write its U as T)" if set(foreign) <= set("Uu") else
-                    "DNA: A, C, G, T, or IUPAC codes such as N")  # fmt: skip
-        if set(foreign.upper()) & set("EFILPQ") and set(foreign.upper()) <= set("EFILPQ*XZ"):
-            expected += " (this looks like protein)"
-        place = first + sequence.index(foreign[0])
-        raise InputError(f"{source}: letter {place:,}: found {foreign[0]!r}, expected {expected}")
 
 
 def predict(
@@ -246,14 +266,19 @@ def predict(
     InputError
         The prior is no share, or another than a half for a model that is not calibrated.
     """
-    if not 0 < prior < 1 or (bundle.calibration is None and prior != 0.5):
-        expected = "0.5: this model is not calibrated" if bundle.calibration is None else "a share between 0 and 1"
-        raise InputError(f"prior: found {prior:g}, expected {expected}")
+    check_prior(bundle, prior)
     seen = _Seen(bundle)
     words = np.array(bundle.words())
     remaining = iter(stretches)
     while batch := list(islice(remaining, _BATCH)):
         yield _predict_batch(batch, bundle, seen, words, n_words, prior)
+
+
+def check_prior(bundle: Bundle, prior: float) -> None:
+    """Refuse a prior that is no share, or another than a half for a model that is not calibrated; an `InputError`."""
+    if not 0 < prior < 1 or (bundle.calibration is None and prior != 0.5):
+        expected = "0.5: this model is not calibrated" if bundle.calibration is None else "a share between 0 and 1"
+        raise InputError(f"prior: found {prior:g}, expected {expected}")
 
 
 def _predict_batch(

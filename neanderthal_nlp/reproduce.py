@@ -29,7 +29,7 @@ from neanderthal_nlp.genes import read_genes, read_predictions
 from neanderthal_nlp.intervals import read_bed, read_chromsizes
 from neanderthal_nlp.parameters import PROTOCOLS
 from neanderthal_nlp.profiles import INPUTS, read_profile
-from neanderthal_nlp.workflow import driver
+from neanderthal_nlp.workflow import cluster, driver
 
 STAGES = (
     "regions", "windows", "kmers", "split", "network", "forest", "linear", "genes", "embeddings", "intersections",
@@ -40,6 +40,7 @@ _FILES = (*INPUTS, "chromsizes", "gaps", "split_file", "published_genes")
 _FOLDERS = ("results", "models", "figures", "inputs")
 _HELPERS = ("demo", "evaluation", "null-genome")
 _TOLD = re.compile(rf"({'|'.join((*STAGES, *_HELPERS))})( [a-z-]+)?: ")
+_TOLD_OF_JOBS = re.compile(rf"{_TOLD.pattern}|\d+ of \d+ steps")  # what a job prints is seen here if it fails
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -68,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody listens: not an error of ours
         return 0
     except OSError as error:
-        print(f"error: {error.filename or arguments.directory}: {error.strerror}", file=sys.stderr)
+        print(f"error: {error.filename or _directory(arguments)}: {error.strerror}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)
@@ -85,7 +86,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--profile", default="demo", help="demo (embedded synthetic data), article, or a YAML file")
     parser.add_argument("--directory", type=Path, help="folder of the run (default: runs/PROFILE)")
-    parser.add_argument("--cores", type=int, default=os.cpu_count() or 1, help="cores to use (default: all)")
+    parser.add_argument("--cores", type=int, help="cores to use (default: all); with --cluster: of one job at most")
+    parser.add_argument("--cluster", metavar="PROFILE", help="run the stages as jobs of a cluster: "
+                        f"{', '.join(cluster.CLUSTERS)}, or a folder with a profile of Snakemake")  # fmt: skip
     parser.add_argument(
         "--until",
         choices=STAGES,
@@ -112,7 +115,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _configure(arguments: argparse.Namespace) -> dict[str, Any]:
     """The profile with the command line's changes; paths become absolute."""
-    if arguments.cores < 1:
+    if arguments.cores is not None and arguments.cores < 1:
         raise InputError(f"--cores {arguments.cores}: expected 1 or more")
     config = read_profile(arguments.profile, arguments.settings)
     if arguments.as_published:
@@ -163,9 +166,13 @@ def _fetch(names: Sequence[str], arguments: argparse.Namespace) -> dict[str, str
     return {name: _checked(name, str(paths[inputs.ARTICLE[name]])) for name in names}
 
 
-def _reproduce(arguments: argparse.Namespace, config: dict[str, Any]) -> int:
+def _directory(arguments: argparse.Namespace) -> Path:
     default = Path("runs") / Path(arguments.profile).stem
-    directory = (arguments.directory or default).expanduser().absolute()
+    return Path(arguments.directory or default).expanduser().absolute()
+
+
+def _reproduce(arguments: argparse.Namespace, config: dict[str, Any]) -> int:
+    directory = _directory(arguments)
     until = arguments.until or STAGES[-1]
     targets = list(STAGES[: STAGES.index(until) + 1])
     if "linear" in targets:
@@ -176,15 +183,20 @@ def _reproduce(arguments: argparse.Namespace, config: dict[str, Any]) -> int:
             directory = directory if directory.is_dir() else place
         else:
             place = directory
-            stack.enter_context(driver.only_run(directory, _FOLDERS))
+            stack.enter_context(driver.only_run(directory, _FOLDERS, profile=arguments.cluster))
         with replacing(place / "config.yaml") as part:
             part.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
         command = driver.command("Snakefile", directory, place / "config.yaml", targets, cores=arguments.cores,
-                                 dry_run=arguments.dry_run)  # fmt: skip
+                                 profile=arguments.cluster, dry_run=arguments.dry_run)  # fmt: skip
         if arguments.dry_run:
             return subprocess.run(command, check=False).returncode
-        status = driver.follow(command, directory / "logs" / "reproduce.log", _TOLD)
-    if status == 0:
+        told = _TOLD_OF_JOBS if arguments.cluster else _TOLD
+        with driver.unchanged(config[name] for name in _FILES if config.get(name)):
+            status = driver.follow(command, directory / "logs" / "reproduce.log", told)
+    stored = cluster.storage(arguments.cluster) if arguments.cluster else None
+    if status == 0 and stored:
+        print(f"results, models, figures, report: {stored}")
+    elif status == 0:
         _report(directory, config, finished=until == STAGES[-1])
     return status
 

@@ -371,9 +371,16 @@ def read_windows(path: str | Path) -> pd.DataFrame:
     Raises
     ------
     InputError
-        The file is missing or no such table, or a label is neither 0 nor 1.
+        The file is missing or no such table, has no window, a window is no place, or a label is neither 0 nor 1.
     """
     table = read_table(path, WINDOW_COLUMNS)
+    if table.empty:
+        raise InputError(f"{path}: found no window below the header, expected one or more")
+    places = (table["chrom"] != "") & (table["start"] >= 0) & (table["start"] < table["end"])
+    if not places.all():
+        found = table.iloc[int(np.argmin(places))]
+        raise InputError(f"{path}: found window {found.chrom:.40}:{found.start}-{found.end}, expected a chromosome and "
+                         "0 <= start < end")  # fmt: skip
     if not (known := table["label"].isin([0, 1])).all():
         row = int(np.argmin(known))
         raise InputError(f"{path}: row {row + 1}: found label {table['label'].iloc[row]}, expected 0 or 1")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
@@ -264,6 +265,7 @@ def write_bigwig(batches: Iterable[pd.DataFrame], path: str | Path, chromsizes: 
         raise InputError("chromsizes: found no chromosome, expected at least one")
     n = 0
     with replacing(path) as part:
+        _check_space(path, 0)
         part.touch()  # libBigWig crashes where it cannot open a file
         with closing(pyBigWig.open(str(part), "w")) as track:
             track.addHeader([(chrom, int(size)) for chrom, size in chromsizes.items()])
@@ -381,9 +383,13 @@ def _inside(
 
 
 def _check_space(path: str | Path, n: int) -> None:
-    """Refuse to go on where a bigWig of `n` spans may not fit: on a full disk libBigWig crashes or never ends."""
-    if shutil.disk_usage(Path(path).parent).free < _OTHER_BYTES + n * _SPAN_BYTES:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+    """Refuse to go on where a bigWig of `n` spans may not fit: what it cannot write, libBigWig tries for ever."""
+    longest, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    bounds = [(shutil.disk_usage(Path(path).parent).free, errno.ENOSPC)]
+    bounds += [(longest, errno.EFBIG)] if longest != resource.RLIM_INFINITY else []
+    room, reason = min(bounds)
+    if room < _OTHER_BYTES + n * _SPAN_BYTES:
+        raise OSError(reason, os.strerror(reason), str(path))
 
 
 def _check_whole(part: Path, path: str | Path) -> None:

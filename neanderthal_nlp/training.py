@@ -20,9 +20,12 @@ import keras
 import numpy as np
 import pandas as pd
 
+from neanderthal_nlp.devices import count_devices
 from neanderthal_nlp.errors import InputError
-from neanderthal_nlp.files import read_json, replacing, write_json
+from neanderthal_nlp.files import read_json, replacing, write_json, writing
+from neanderthal_nlp.model_files import check_keras
 from neanderthal_nlp.parameters import BATCH_SIZE, EPOCHS, SPLIT_SEED, VALIDATION_SPLIT
+from neanderthal_nlp.seals import check_seal
 
 METRICS = ("binary_accuracy", "loss", "val_binary_accuracy", "val_loss")
 MONITOR = "val_binary_accuracy"
@@ -66,7 +69,9 @@ def train(
     training starts from its initialisers. The rows of epoch e (from 0) are shuffled by
     `np.random.default_rng([seed, e])`, so that a training that was stopped and resumed sees the same batches
     as one that was not. On one CPU the history is then the same to rounding; a GPU may differ in the last
-    digits.
+    digits. Within `devices.training_on` several devices share each batch: the history is that of one device to
+    rounding, but for the rows that they cannot share evenly. These are fewer than the devices, of the last batch of an
+    epoch (other rows each time) and of those that validate, and are left out.
 
     Parameters
     ----------
@@ -107,13 +112,15 @@ def train(
     ------
     InputError
         `y` does not fit the examples or holds other values than 0 and 1; `rows` or `validation_rows` are none of the
-        examples; no row is left to train on or to validate with; `epochs` or `batch_size` is below 1.
+        examples; no row is left to train on or to validate with; `epochs` or `batch_size` is below 1, or several
+        devices cannot share a batch evenly.
     """
     rows = check_rows(rows, len(examples))
     y = _check_labels(y, len(examples))
     if min(epochs, batch_size) < 1:
         raise InputError(f"epochs and batch size: found {epochs} and {batch_size}, expected at least 1")
     training, held_out = _divide(rows, validation_rows, validation_split, len(examples))
+    n_trained, n_held_out = (_share(len(side), batch_size, count_devices()) for side in (training, held_out))
     fingerprint = {
         "rows": _hash_rows(examples, y, rows),
         "epochs": epochs,
@@ -121,19 +128,22 @@ def train(
         "validation_split": validation_split,
         "seed": seed,
         "model": json.loads(model.to_json()),
+        "keras": _minor(keras.__version__),  # states of another could be gone on from, but not read by `load_model`
     }
     if validation_rows is not None:
         fingerprint |= {"validation_split": None, "validation_rows": _hash_rows(examples, y, held_out)}
+    if (n_trained, n_held_out) != (len(training), len(held_out)):
+        fingerprint["shared_rows"] = [n_trained, n_held_out]
     # How many batches TensorFlow takes in one call changes no result, and so no training.
     fingerprint["model"]["compile_config"].pop("steps_per_execution", None)
     directory = Path(directory)
 
-    history = _restore(model, directory, fingerprint, steps=math.ceil(len(training) / batch_size))
+    history = _restore(model, directory, fingerprint, steps=math.ceil(n_trained / batch_size))
     if not history:
         _start_over(model, directory, fingerprint)
-    validation = _Batches(examples, y, held_out, batch_size)
+    validation = _Batches(examples, y, held_out[:n_held_out], batch_size)
     for epoch in range(len(history), epochs):
-        order = np.random.default_rng([seed, epoch]).permutation(len(training))
+        order = np.random.default_rng([seed, epoch]).permutation(len(training))[:n_trained]
         batches = _Batches(examples, y, training[order], batch_size)
         logs = model.fit(batches, shuffle=False, validation_data=validation, verbose=0).history
         history.append({"epoch": epoch + 1, **{name: float(logs[name][0]) for name in METRICS}})
@@ -147,23 +157,48 @@ def train(
 
 
 def load_model(path: str | Path) -> keras.Model:
-    """Read a model that `train` saved; code within the file is never run (Keras' safe mode).
+    """Read a model that `train` saved.
+
+    The file may come from anybody: code in it is never run (Keras' safe mode), and of layers only those of the
+    package's networks are made, with no more weights than the file has (`model_files`).
 
     Raises
     ------
     InputError
-        The file is missing, truncated, damaged or no Keras model.
+        The file is missing, truncated, damaged, changed since it was written, no Keras model, or from another minor
+        version of Keras.
     """
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):  # unlike Path.is_file, of any name
         raise InputError(f"{path}: found no such file, expected a Keras model")
-    if not _is_whole(path):
-        raise InputError(f"{path}: found a truncated, damaged or foreign file, expected a Keras model")
+    check_seal(path)
+    check_keras(path)
+    _check_version(path)
     try:
-        return keras.saving.load_model(path, safe_mode=True)
-    except (KeyError, TypeError, ValueError) as error:
+        model = keras.saving.load_model(path, safe_mode=True)
+        outputs = model.output_shape
+    except Exception as error:  # a forged config is met with errors of every family
         reason = str(error).strip().partition("\n")[0]
-        raise InputError(f"{path}: found no Keras model that can be loaded safely ({reason})") from None
+        raise InputError(f"{path}: found no Keras model that can be loaded safely ({reason:.200})") from None
+    if outputs != (None, 1):
+        raise InputError(f"{path}: found a model of outputs {outputs!s:.40}, expected (None, 1)")
+    return model
+
+
+def _check_version(path: Path) -> None:
+    """Refuse a model of another minor version of Keras, which may build the same layers in another way."""
+    with zipfile.ZipFile(path) as archive:
+        try:
+            saved = str(json.loads(archive.read("metadata.json"))["keras_version"])
+        except (KeyError, TypeError, ValueError):
+            raise InputError(f"{path}: found no Keras model (no version of Keras is named in it)") from None
+    if _minor(saved) != _minor(keras.__version__):
+        raise InputError(f"{path}: saved by Keras {saved:.20}, expected {_minor(keras.__version__)} (found here: "
+                         f"{keras.__version__}): make it again, or install Keras {_minor(saved):.20}")  # fmt: skip
+
+
+def _minor(version: str) -> str:
+    return ".".join(version.split(".")[:2])
 
 
 def predict(model: keras.Model, examples: Examples, *, rows: np.ndarray | None = None) -> np.ndarray:
@@ -188,7 +223,13 @@ def predict(model: keras.Model, examples: Examples, *, rows: np.ndarray | None =
         `rows` are none of the examples.
     """
     blocks = _take_blocks(examples, check_rows(rows, len(examples)))
-    return np.concatenate([model.predict_on_batch(block)[:, 0] for block in blocks]).astype(np.float64)
+    return np.concatenate([_predict_block(model, block) for block in blocks]).astype(np.float64)
+
+
+def _predict_block(model: keras.Model, block: np.ndarray) -> np.ndarray:
+    """Score a block; its last row is repeated until all devices have as many rows."""
+    rows = np.minimum(np.arange(len(block) + -len(block) % count_devices()), len(block) - 1)
+    return model.predict_on_batch(block[rows] if len(rows) > len(block) else block)[: len(block), 0]
 
 
 def check_rows(rows: np.ndarray | None, n_examples: int, *, name: str = "rows") -> np.ndarray:
@@ -211,7 +252,9 @@ class _Batches(keras.utils.PyDataset):
     """Rows of examples and their labels, a batch at a time."""
 
     def __init__(self, examples: Examples, y: np.ndarray, rows: np.ndarray, batch_size: int) -> None:
-        super().__init__(workers=2)  # batches are taken, in their order, while TensorFlow is at the one before
+        # Two take batches, in their order, while TensorFlow is at the one before. Under another backend Keras takes the
+        # first batch of a new model for a look at its shape, and with more than one worker never gives it back.
+        super().__init__(workers=2 if keras.backend.backend() == "tensorflow" else 1)
         self.examples, self.y, self.rows, self.batch_size = examples, y, rows, batch_size
 
     def __len__(self) -> int:
@@ -237,6 +280,14 @@ def _divide(
     if not 0 < n_train < len(rows):
         raise InputError(f"validation split: found {validation_split} of {len(rows)} rows: one side is empty")
     return rows[:n_train], rows[n_train:]
+
+
+def _share(n_rows: int, batch_size: int, n_devices: int) -> int:
+    """Rows that are left when all devices have as many of each batch."""
+    if batch_size % n_devices or n_rows < n_devices:
+        raise InputError(f"batches: found {batch_size} of {n_rows:,} rows, expected that {n_devices} devices can share "
+                         "them evenly")  # fmt: skip
+    return n_rows - n_rows % n_devices
 
 
 def _check_labels(y: np.ndarray, n_rows: int) -> np.ndarray:
@@ -267,7 +318,7 @@ def _start_over(model: keras.Model, directory: Path, fingerprint: dict[str, Any]
     model.set_weights(keras.models.clone_model(model).get_weights())
     for variable in model.optimizer.variables:  # to compile anew would cost the next training a minute
         if variable is not model.optimizer.learning_rate:
-            variable.assign(keras.ops.zeros_like(variable))
+            variable.assign(keras.ops.zeros(variable.shape, variable.dtype))
 
 
 def _save_epoch(model: keras.Model, directory: Path, history: _History) -> None:
@@ -281,11 +332,12 @@ def _save_epoch(model: keras.Model, directory: Path, history: _History) -> None:
     latest, previous = directory / LATEST_FILE, directory / PREVIOUS_FILE
     with replacing(directory / HISTORY_FILE) as part:
         _as_frame(history).to_csv(part, index=False, lineterminator="\n")
-    part = latest.with_name("part.keras")
-    model.save(part)
-    if latest.exists():
-        os.replace(latest, previous)
-    os.replace(part, latest)
+    part = latest.with_name("part.keras")  # Keras wants this ending
+    with writing(part, latest):
+        model.save(part)
+        if latest.exists():
+            os.replace(latest, previous)
+        os.replace(part, latest)
     if _best_epoch(history) == len(history):
         _copy(latest, directory / NETWORK_FILE)
 
@@ -302,9 +354,12 @@ def _restore(model: keras.Model, directory: Path, fingerprint: dict[str, Any], *
     except InputError:
         return []
     network = directory / NETWORK_FILE
-    best_saved = _count_batches(load_model(network)) // steps if _is_whole(network) else 0
+    try:
+        best_saved = _count_batches(load_model(network)) // steps
+    except InputError:
+        best_saved = 0
     for state in (directory / LATEST_FILE, directory / PREVIOUS_FILE):
-        if not _is_whole(state):
+        if not _is_sound(state):
             state.unlink(missing_ok=True)  # or it would push the whole one out of its place
             continue
         model.optimizer.build(model.trainable_variables)
@@ -350,10 +405,10 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, part)
 
 
-def _is_whole(path: Path) -> bool:
-    """Whether a `.keras` file, which is a zip archive, is there and every member fits its checksum."""
+def _is_sound(path: Path) -> bool:
+    """Whether a `.keras` file is there, whole, and one of the package's networks."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is None
-    except Exception:  # zipfile meets damage with half a dozen exceptions of several families
+        check_keras(path)
+    except InputError:
         return False
+    return True

@@ -14,7 +14,9 @@ import pysam
 
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.files import GZIP_MAGIC, open_binary
+from neanderthal_nlp.genome import silent
 from neanderthal_nlp.intervals import match_naming
+from neanderthal_nlp.variant_index import is_variant_index_of
 
 SNV, MNV, INDEL = "SNVs", "MNVs", "indels"
 APPLIED = (SNV, MNV, INDEL)
@@ -76,6 +78,21 @@ def spell_genotype(alleles: tuple[int | None, ...]) -> str:
     return "/".join("." if allele is None else str(allele) for allele in alleles)
 
 
+def read_genotype(record: Any) -> tuple[Any, tuple[int | None, ...]]:
+    """What a record says of the first sample, and the numbers of its alleles (None: missing).
+
+    Raises
+    ------
+    ValueError
+        The record has none.
+    """
+    try:
+        genotype = record.samples[0]
+        return genotype, genotype.allele_indices or ()
+    except (IndexError, KeyError) as error:
+        raise ValueError(f"no genotype: {error}") from None
+
+
 def count_alleles(records: Iterable[Any], end: int) -> set[int]:
     """Numbers of alleles that the first sample's genotypes have.
 
@@ -90,20 +107,34 @@ def count_alleles(records: Iterable[Any], end: int) -> set[int]:
     -------
     set of int
         {1}: all are haploid; {1, 2}: some are. Genotypes without any called allele tell nothing.
+
+    Raises
+    ------
+    ValueError
+        A record has no genotype.
     """
     found: set[int] = set()
     for record in records:
         if len(found) > 1 or (found and record.start >= end):
             break
-        alleles = record.samples[0].allele_indices
+        _, alleles = read_genotype(record)
         if any(allele is not None for allele in alleles):
             found.add(len(alleles))
     return found
 
 
 def read_call(record: Any, allele: int) -> Call | str:
-    """What an allele does to the reference, or the reason for which it is left out."""
-    alt = record.alts[allele - 1]
+    """What an allele does to the reference, or the reason for which it is left out.
+
+    Raises
+    ------
+    ValueError
+        The record has no such allele.
+    """
+    alts = record.alts or ()
+    if allele > len(alts):
+        raise ValueError(f"genotype {allele}, but {len(alts)} ALT")
+    alt = alts[allele - 1]
     if alt == "*":
         return DELETED
     if alt.upper() in _BLOCKS:
@@ -131,9 +162,14 @@ def open_variants(path: Path) -> Any:
     index = _bcftools("index", "-f", path)
     try:
         _check_form(path)
-        if not any(Path(f"{path}{suffix}").exists() for suffix in (".tbi", ".csi")):
+        beside = next((place for suffix in (".csi", ".tbi") if (place := Path(f"{path}{suffix}")).exists()), None)
+        if beside is None:
             raise InputError(f"{path}: no index beside it: run {index}")
-        file = pysam.VariantFile(str(path))
+        if not is_variant_index_of(beside, path):
+            raise InputError(f"{path}: its index cannot be read, or is of another version of it: run {index}")
+        with silent():
+            file = pysam.VariantFile(str(path.absolute()), index_filename=str(beside.absolute()))
+            list(file.header.contigs), list(file.header.samples)  # names may not be text
     except (OSError, EOFError, ValueError, NotImplementedError, zlib.error) as error:
         if isinstance(error, InputError):
             raise

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import gzip
 import importlib
 import os
 import random
@@ -22,14 +23,14 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 MODULES = ("hostile_tables", "hostile_genomes", "hostile_models")
 """Modules beside this one; each has `READERS`, a mapping of names to `Reader`."""
 _ANY = (b"\0", b"\xff", b"\xc3\x28", b"\r", b"\n", b"\n\n", b"\t", b" ", b"-1", b"0", b"2147483648", b"4294967295",
         b"9223372036854775808", b"1e309", b"nan", b"NA", b"\xef\xbb\xbf", b"\"", b"'", b"#", b"../", b"/", b"\x1f\x8b",
         "é".encode(), b"%s", b"{", b"[", b"$(id)")  # fmt: skip
-_MESSAGE = 600
+_MESSAGE = 1000
 
 
 class Reader(NamedTuple):
@@ -40,13 +41,19 @@ class Reader(NamedTuple):
     seeds : callable
         Files, well formed or not: name to bytes; a name keeps its ending. Called once a process.
     read : callable
-        Reads one file, whole; what it returns is dropped.
+        Reads one file, whole.
+    check : callable, optional
+        Given what was read; raises where it is none of the things that may be read.
     words : tuple of bytes
         What the form is made of, put in at random places beside what upsets any reader.
     mutate : callable, optional
         Used rather than `mutate`, such as one that changes a member of an archive.
     seconds, mib : float
         Limits of one file.
+    silent : bool
+        Whether it is a fault to print anything: what is wrong is said once, by the error.
+    refuses : bool
+        Whether mutated files are refused; not those of which the reader needs nothing.
     """
 
     seeds: Callable[[], Mapping[str, bytes]]
@@ -55,6 +62,9 @@ class Reader(NamedTuple):
     mutate: Callable[[bytes, random.Random], bytes] | None = None
     seconds: float = 10.0
     mib: int = 1024
+    check: Callable[[Any], object] | None = None
+    silent: bool = False
+    refuses: bool = True
 
 
 class Outcome(NamedTuple):
@@ -66,7 +76,7 @@ class Outcome(NamedTuple):
 
 
 def mutate(data: bytes, rng: random.Random, words: Sequence[bytes] = ()) -> bytes:
-    """One to six changes: bits, bytes, pieces removed or doubled, words put in, lines swapped, fields or an end lost."""
+    """One to six changes: bits, bytes, pieces removed or doubled, words put in, lines swapped, an end lost."""
     changed = bytearray(data)
     for _ in range(rng.choice((1, 1, 1, 2, 3, 6))):
         size = len(changed)
@@ -80,7 +90,7 @@ def mutate(data: bytes, rng: random.Random, words: Sequence[bytes] = ()) -> byte
             case 2:
                 del changed[start:piece]
             case 3:
-                changed[start:start] = changed[start:piece] * rng.choice((1, 2, 50))
+                changed[start:start] = changed[start:piece] * rng.choice((1, 1, 2, 2, 50, 50, 2000))
             case 4:
                 changed[start:piece] = rng.choice((*_ANY, *words, *words))
             case 5:
@@ -99,6 +109,13 @@ def mutate(data: bytes, rng: random.Random, words: Sequence[bytes] = ()) -> byte
     return bytes(changed)
 
 
+def mutate_folded(data: bytes, rng: random.Random, words: Sequence[bytes] = ()) -> bytes:
+    """`mutate`; a gzip file's content more often than its own bytes."""
+    if not data.startswith(b"\x1f\x8b") or rng.random() < 0.4:
+        return mutate(data, rng, words)
+    return gzip.compress(mutate(gzip.decompress(data), rng, words), 1, mtime=0)
+
+
 def readers() -> dict[str, Reader]:
     """Every reader, by name."""
     found: dict[str, Reader] = {}
@@ -107,11 +124,16 @@ def readers() -> dict[str, Reader]:
     return found
 
 
+def _find(name: str) -> Reader:
+    """One reader; modules behind its own are not loaded."""
+    return next(found[name] for module in MODULES if name in (found := importlib.import_module(module).READERS))
+
+
 def make(reader: Reader, seed: int, number: int) -> tuple[str, bytes]:
     """Name and bytes of a mutated file; the same for the same numbers."""
     rng = random.Random(f"{seed} {number}")  # noqa: S311 (not for secrets)
     name, data = rng.choice(sorted(reader.seeds().items()))
-    change = reader.mutate or (lambda data, rng: mutate(data, rng, reader.words))
+    change = reader.mutate or (lambda data, rng: mutate_folded(data, rng, reader.words))
     return name, change(data, rng)
 
 
@@ -174,15 +196,23 @@ def _line(output: IO[bytes], seconds: float) -> str | None:
 
 def _work(name: str, start: int, count: int, seed: int) -> None:
     """Read mutated files one after another in the working folder, and print what became of each."""
-    reader = readers()[name]
+    reader = _find(name)
     answers = os.fdopen(os.dup(1), "w", buffering=1)  # what libraries print goes elsewhere
-    os.dup2(2, 1)
+    printed = Path("printed").open("w+b", buffering=0)  # noqa: SIM115 (open as long as the process is)
+    os.dup2(printed.fileno() if reader.silent else 2, 1)
+    os.dup2(1, 2)
     limited = False
     for number in range(start, count):
         ending, data = make(reader, seed, number)
         path = Path(f"{number}_{ending}")
         path.write_bytes(data)
-        answers.write(f"{_try(reader, path)}\n")
+        outcome = _try(reader, path)
+        sys.stderr.flush()
+        if said := os.pread(printed.fileno(), _MESSAGE, 0):
+            outcome = f"fault printed {said!r:.200}"
+            printed.truncate(0)
+            printed.seek(0)
+        answers.write(f"{outcome}\n")
         path.unlink(missing_ok=True)
         if not limited:  # with its libraries loaded, a process has the address space that it needs
             limit = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() + (reader.mib << 20)
@@ -194,7 +224,9 @@ def _try(reader: Reader, path: Path) -> str:
     from neanderthal_nlp.errors import InputError
 
     try:
-        reader.read(path)
+        found = reader.read(path)
+        if reader.check is not None:
+            reader.check(found)
     except InputError as error:
         message = str(error)
         if len(message.splitlines()) != 1 or len(message) > _MESSAGE:

@@ -178,7 +178,7 @@ GOOD = b"chr1\t10\t20\n"
         (b"##fileformat=VCFv4.2\nchr1\t10\trs1\tA\tC\n", "'rs1'"),
         (b"chr1:10-20\tGENE\n", "line 1: not BED"),
         (b"<!DOCTYPE html>\n<html>\n", "line 1: not BED"),
-        (b"\0\1\2\3\4", "line 1: not BED"),
+        (b"\0\1\2\3\4", "line 1: not text"),
         (bytes(range(256)), "line 1"),
         (GOOD + b"\xfe\xff\n", "line 2: not text"),
         ("chr1\t10\t20\n".encode("utf-16"), "line 1: not text"),

@@ -18,7 +18,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 CACHES = {".pyc", ".nbc", ".nbi"}
 NEEDS_TENSORFLOW = {f"neanderthal_nlp.{name}" for name in
-                    ("training", "network", "recurrent", "convolutional", "attribution")}  # fmt: skip
+                    ("training", "network", "recurrent", "convolutional", "attribution", "devices")}  # fmt: skip
 
 
 def run(*command):
@@ -59,7 +59,8 @@ def test_the_wheel_holds_the_package_and_nothing_else(distributions):
     package = {str(path.relative_to(ROOT)) for path in (ROOT / "neanderthal_nlp").rglob("*")
                if path.is_file() and path.suffix not in CACHES}  # fmt: skip
     assert {name for name in names if ".dist-info/" not in name} == package
-    for name in ("py.typed", "templates/report.html", "workflow/Snakefile", "workflow/profiles/demo.yaml"):
+    for name in ("py.typed", "templates/report.html", "workflow/Snakefile", "workflow/profiles/demo.yaml",
+                 "workflow/resources.yaml", "workflow/clusters/slurm/config.yaml"):  # fmt: skip
         assert f"neanderthal_nlp/{name}" in names
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
 

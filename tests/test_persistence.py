@@ -76,7 +76,7 @@ def test_truncated_file_is_refused(name, models, tmp_path):
     whole = path.read_bytes()
     for length in {0, 1, *range(0, len(whole), len(whole) // 20), len(whole) - 1}:
         path.write_bytes(whole[:length])
-        with pytest.raises(InputError, match=r"model\.skops: truncated or not a skops file"):
+        with pytest.raises(InputError, match=r"model\.skops: (truncated|the file is empty)"):
             load_model(path)
 
 
@@ -96,7 +96,7 @@ def test_damage_in_the_middle_is_refused(models, tmp_path):
 def test_other_files_are_refused(content, tmp_path):
     path = tmp_path / "model.skops"
     path.write_bytes(content)
-    with pytest.raises(InputError, match="truncated or not a skops file"):
+    with pytest.raises(InputError, match=r"model\.skops: (truncated|the file is empty)"):
         load_model(path)
 
 
@@ -105,7 +105,7 @@ def test_other_archives_are_refused(schema, tmp_path):
     path = tmp_path / "model.skops"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("config.json" if schema is None else "schema.json", schema or "{}")
-    with pytest.raises(InputError, match=r"model\.skops: not a skops file that fits"):
+    with pytest.raises(InputError, match=r"model\.skops: (not a skops file that fits|found no schema\.json)"):
         load_model(path)
 
 
@@ -116,7 +116,7 @@ def harmless(X):
 def test_a_type_that_is_not_trusted_is_named(rows, tmp_path):
     path = tmp_path / "model.skops"
     skops.io.dump(make_pipeline(FunctionTransformer(harmless)), path)
-    with pytest.raises(InputError, match=r"model\.skops: .*test_persistence\.harmless"):
+    with pytest.raises(InputError, match=r"model\.skops: found the type sklearn\..*\.FunctionTransformer"):
         load_model(path)
 
 

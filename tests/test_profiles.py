@@ -78,6 +78,10 @@ def test_files_are_checked(tmp_path, text, message):
 
 def test_a_missing_or_binary_file(tmp_path):
     (tmp_path / "binary").write_bytes(bytes(range(256)))
-    for name in ("nothing", str(tmp_path), str(tmp_path / "binary")):
-        with pytest.raises(InputError, match="no such YAML file, and not one of demo, article"):
+    for name, message in (
+        ("nothing", "no such YAML file, and not one of demo, article"),
+        (str(tmp_path), "no such YAML file, and not one of demo, article"),
+        (str(tmp_path / "binary"), "cannot be read, expected a YAML file"),
+    ):
+        with pytest.raises(InputError, match=message):
             read_profile(name)

@@ -435,3 +435,21 @@ def test_only_what_a_killed_run_left_is_removed(finished, inputs, tmp_path):
     assert run(directory, inputs).returncode == 0
     assert mine.exists()
     assert not left.exists()
+
+
+def test_an_edited_result_is_told_of_and_made_again_once_it_is_removed(finished, inputs, tmp_path):
+    directory = copy_of(finished, tmp_path)
+    for name, until, told in (("claims.tsv", "report", "report"), ("split.tsv", "linear", "(network|forest|linear)")):
+        path = directory / "results" / name
+        before = path.read_text()
+        path.write_text(before.replace("e", "i", 1))
+        result = run(directory, inputs, "--until", until)
+        assert result.returncode == 2
+        errors = [line for line in result.stderr.splitlines() if ": error: " in line]
+        expected = rf"{told}: error: results/{name}: changed since it was written \(.*\): remove it, and .*"
+        assert all(re.fullmatch(expected, line) for line in errors)
+        assert errors
+        path.unlink()
+        result = run(directory, inputs, "--until", until)
+        assert result.returncode == 0, result.stderr
+        assert path.read_text() == before

@@ -451,16 +451,16 @@ def test_loading_refuses_a_missing_a_torn_and_a_foreign_file(whole, tmp_path):
         load_model(tmp_path / "no.keras")
     directory = copy_folder(whole[1], tmp_path)
     halve(directory / "network.keras")
-    with pytest.raises(InputError, match=r"network\.keras: found a truncated, damaged or foreign file"):
+    with pytest.raises(InputError, match=r"network\.keras: truncated, damaged or not a zip archive"):
         load_model(directory / "network.keras")
     with zipfile.ZipFile(tmp_path / "other.keras", "w") as archive:
         archive.writestr("schema.json", "{}")
-    with pytest.raises(InputError, match=r"other\.keras: found no Keras model"):
+    with pytest.raises(InputError, match=r"other\.keras: found schema\.json, expected a Keras model"):
         load_model(tmp_path / "other.keras")
 
 
 def test_loading_runs_no_code_of_the_file(tmp_path):
     model = keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda x: x)])
     model.save(tmp_path / "code.keras")
-    with pytest.raises(InputError, match=r"code\.keras: found no Keras model that can be loaded safely"):
+    with pytest.raises(InputError, match=r"code\.keras: found keras\.layers\.Lambda, .* that can be loaded safely"):
         load_model(tmp_path / "code.keras")

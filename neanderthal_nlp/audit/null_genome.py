@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.files import read_table, replacing
 from neanderthal_nlp.gene_overlap import complete_bins, overall_gc
-from neanderthal_nlp.genome import Genome, open_genome
+from neanderthal_nlp.genome import Genome, open_genome, writing_bgzip
 from neanderthal_nlp.intervals import assembly_chromsizes, check_regions, match_naming, read_bed, read_chromsizes
 from neanderthal_nlp.kmers import LETTERS, count_kmers
 
@@ -381,7 +381,7 @@ def write_null_genome(
     # Indexes are moved last: one that is older than its FASTA is known to be stale, a newer one would be trusted.
     with replacing(f"{path}.fai") as index, replacing(f"{path}.gzi") as blocks, replacing(path) as part:
         # Random letters hardly compress at any level, but fast at level 1, which pysam hands on to htslib.
-        with pysam.BGZFile(str(part), "w1b", index=None) as file:  # type: ignore[arg-type]
+        with writing_bgzip(part, "w1b") as file:
             for chrom, size in landscape.chromsizes.items():
                 counts = np.zeros(3)
                 file.write(f">{chrom}\n".encode())
@@ -390,7 +390,10 @@ def write_null_genome(
                 rows.append((chrom, size, *counts))
                 if progress is not None:
                     progress(chrom, size)
-        pysam.faidx(str(part), "--fai-idx", str(index), "--gzi-idx", str(blocks))
+        try:
+            pysam.faidx(str(part), "--fai-idx", str(index), "--gzi-idx", str(blocks))
+        except pysam.SamtoolsError as error:
+            raise OSError(str(error)) from None  # to write it failed: the letters are sound
     columns = ["chrom", "n_letters", "n_called", "n_gc", "n_gc_source"]
     return pd.DataFrame(rows, columns=columns).astype({"n_called": np.int64, "n_gc": np.int64})
 

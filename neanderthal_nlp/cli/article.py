@@ -15,21 +15,24 @@ from neanderthal_nlp import parameters
 from neanderthal_nlp.cli.stage import (
     AsPublished,
     Cache,
+    Devices,
     Directory,
     GenomeFile,
     Seed,
     SplitFile,
     Stage,
     about,
-    check_split,
+    check_training,
     count_windows,
+    load_forest,
     load_split,
     read_gaps,
     say,
     training_inputs,
 )
 from neanderthal_nlp.errors import InputError
-from neanderthal_nlp.files import read_json, read_table, replacing, write_bed, write_json, write_table
+from neanderthal_nlp.files import read_record, read_table, replacing, write_bed, write_json, write_table
+from neanderthal_nlp.seals import keep_seals
 
 app = typer.Typer()
 
@@ -88,6 +91,7 @@ def regions(
             frame, sizes, gaps, drop_unplaced=unplaced is Unplaced.drop, as_published=as_published, rng=seed
         )
     n_without_n = len(frame) if as_published else int((intervals.count_overlaps(frame, gaps) == 0).sum())
+    keep_seals(directory)
     write_bed(frame, stage.results / "introgressed.bed")
     write_bed(depleted.assign(name=depleted.index), stage.results / "depleted.bed")
     write_bed(gaps, stage.results / "gaps.bed")
@@ -226,20 +230,23 @@ def network(
     directory: Directory,
     epochs: Annotated[int, typer.Option(min=1)] = parameters.EPOCHS,
     split_file: SplitFile = None,
+    devices: Devices = "auto",
     seed: Seed = 1,
 ) -> None:
     """Train the multilayer perceptron; goes on where a killed training stopped."""
     from neanderthal_nlp import network as mlp
+    from neanderthal_nlp.devices import find_gpus, training_on
     from neanderthal_nlp.evaluation import tabulate_scores
 
     stage = Stage("network", directory)
     counts, labels, _, parts = load_split(stage.results, split_file)
-    model = mlp.build_mlp(counts.shape[1], seed=seed)
-    training = stage.models / "network"
-    history = mlp.train_mlp(model, counts, labels, rows=parts.train, directory=training, epochs=epochs,
-                            seed=seed, report=stage.say)  # fmt: skip
-    best = mlp.load_mlp(training / "network.keras")
-    scores = mlp.predict_mlp(best, counts, rows=parts.test)
+    training = stage.models / "network.training"
+    with training_on(find_gpus(devices, report=stage.say)):
+        model = mlp.build_mlp(counts.shape[1], seed=seed)
+        history = mlp.train_mlp(model, counts, labels, rows=parts.train, directory=training, epochs=epochs,
+                                seed=seed, report=stage.say)  # fmt: skip
+        best = mlp.load_mlp(training / "network.keras")
+        scores = mlp.predict_mlp(best, counts, rows=parts.test)
     with replacing(stage.models / "network.keras") as part:
         shutil.copyfile(training / "network.keras", part)
     write_table(history, stage.results / "history.tsv")
@@ -318,9 +325,9 @@ def evaluation(directory: Directory, seed: Seed = 1) -> None:
     from neanderthal_nlp.evaluation import evaluate_scores
 
     stage = Stage("evaluation", directory)
-    protocol = read_json(stage.results / "split.json")["protocol"]
+    protocol = read_record(stage.results / "split.json")["protocol"]
     for model in parameters.MODELS:
-        check_split(stage, model)
+        check_training(stage, model)
     windows = sequences.read_windows(stage.results / "windows.tsv")
     tables = []
     for name in ("network", "forest", "linear"):
@@ -350,11 +357,11 @@ def genes(
 ) -> None:
     """Predict with the forest which genes hold Neanderthal DNA."""
     from neanderthal_nlp import genes as annotation
-    from neanderthal_nlp import intervals, persistence
+    from neanderthal_nlp import intervals
     from neanderthal_nlp.genome import open_genome
 
     stage = Stage("genes", directory)
-    model = persistence.load_model(stage.models / "forest.skops")
+    model = load_forest(stage, k)
     frame = annotation.read_genes(genes)
     with open_genome(genome, cache=cache) as letters, about(genes):
         frame = intervals.match_naming(frame, letters.chromsizes)

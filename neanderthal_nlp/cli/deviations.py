@@ -13,9 +13,9 @@ import typer
 
 from neanderthal_nlp import parameters
 from neanderthal_nlp.audit.deviations import Effect
-from neanderthal_nlp.cli.stage import Cache, Directory, GenomeFile, Stage, about, load_counts, read_gaps
+from neanderthal_nlp.cli.stage import Cache, Directory, GenomeFile, Stage, about, load_counts, load_forest, read_gaps
 from neanderthal_nlp.errors import InputError
-from neanderthal_nlp.files import read_json, read_table, replacing, write_table
+from neanderthal_nlp.files import read_record, read_table, replacing, write_table
 
 app = typer.Typer()
 
@@ -99,7 +99,7 @@ def _read_settings(stage: Stage, epochs: int | None, trees: int | None, seed: in
     """Settings of the run, from what lies beside its results, unless others are given."""
 
     def recorded(path: Path, name: str) -> int:
-        found = read_json(path).get("parameters", {}).get(name)
+        found = read_record(path).get("parameters", {}).get(name)
         if not isinstance(found, int):
             raise InputError(f"{path}: found no setting {name!r}, expected the record of a finished stage")
         return found
@@ -133,7 +133,7 @@ def _from_tables(
     """Effects that the run's results tell; of the audit's, those that are there."""
     from neanderthal_nlp.audit import effects
 
-    intersections = read_json(stage.results / "intersections.json")
+    intersections = read_record(stage.results / "intersections.json")
     yield from effects.p_values(intersections["observed"], intersections["draws"])
     yield from effects.importances(read_table(stage.results / "importances.tsv", {"permutation": np.float64}))
     yield from effects.gene_list(genes, read_table(stage.results / "genes.tsv", {"Predict": np.float64}), published)
@@ -171,14 +171,14 @@ def _from_coordinates(
 
 def _from_genes(stage: Stage, genes: pd.DataFrame, letters: Any, settings: _Settings) -> Iterator[Effect]:
     """Effects on the letters of genes."""
-    from neanderthal_nlp import intervals, persistence
+    from neanderthal_nlp import intervals
     from neanderthal_nlp.audit import effects, refits
 
     genes = intervals.match_naming(genes, letters.chromsizes)
     counts, others = refits.gene_texts(genes, letters, length=settings.gene_length, other=settings.length,
                                        k=settings.k)  # fmt: skip
     yield from refits.vectoriser(counts)
-    yield from refits.gene_length(counts, others, persistence.load_model(stage.models / "forest.skops"))
+    yield from refits.gene_length(counts, others, load_forest(stage, settings.k))
     yield from effects.gene_gc(genes, read_gaps(stage.results / "gaps.bed"), letters)
 
 

@@ -100,8 +100,9 @@ def _run(
         if config["genomes"]:
             write_json(config, path)
             # Others go on where one fails. The default scheduler weighs every job that waits against all others.
+            # Retries that a rule names would be those of the Snakemake inside a cluster's job, too.
             command = [*driver.command("scan.smk", output, path, [target], cores=cores, profile=cluster),
-                       "--keep-going", "--scheduler", "greedy"]  # fmt: skip
+                       "--keep-going", "--retries", "2", "--scheduler", "greedy"]  # fmt: skip
             driver.follow(command, log, _TOLD)
     return keys
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
 from itertools import product
 from pathlib import Path
@@ -13,9 +15,10 @@ import pandas as pd
 import typer
 
 from neanderthal_nlp import parameters
-from neanderthal_nlp.cli.stage import Cache, GenomeFile, Seed, Stage, about
+from neanderthal_nlp.cli.stage import Cache, Devices, GenomeFile, Seed, Stage, about, check_input, map_matrix
 from neanderthal_nlp.errors import InputError
-from neanderthal_nlp.files import markdown_table, read_json, read_table, replacing, write_table
+from neanderthal_nlp.files import markdown_table, read_record, read_table, replacing, reserve, write_table
+from neanderthal_nlp.seals import AGAIN, check_seal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +31,7 @@ app = typer.Typer()
 
 _SUB_SEQUENCE = "sub_sequence"
 _GC_SAMPLE = 2_000
+_CNN_THREADS = "4"
 _SCORES = {"cut": str, "rung": str, "model": str, "window": int, "start": int, "label": int, "score": float,
            "threshold": float, "n_train": int}  # fmt: skip
 _LettersFolder = Annotated[Path, typer.Option(help="Folder with windows.tsv and letters.npy.")]
@@ -63,8 +67,9 @@ def letters(
     table = sequences.read_windows(windows)
     ends = np.minimum(table["end"], table["start"] + READ_LENGTH)
     shape, path = (len(table), READ_LENGTH), windows.with_name("letters.npy")
-    with open_genome(genome, cache=cache) as opened, replacing(path) as part, about(windows):
+    with replacing(path) as part, open_genome(genome, cache=cache) as opened, about(windows):
         out = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
+        reserve(part)
         subsequences.read_letters(table.assign(end=ends), opened, out=out)
         out.flush()
     stage.record(path.with_suffix(".json"), {"windows": windows}, {"genome": str(genome), "length": READ_LENGTH},
@@ -93,6 +98,7 @@ def sub_sequences(
         Path | None, typer.Option(help="Where to keep the network of the first rung, a .keras file.")
     ] = None,
     keep_cut: Annotated[Cut | None, typer.Option(help="Cut whose network is kept; default: the first.")] = None,
+    devices: Devices = "auto",
     seed: Seed = 1,
 ) -> None:
     """Train a network on sub-sequences and score those that splits hold out, or score them by rules."""
@@ -105,24 +111,25 @@ def sub_sequences(
     settings = {"max_windows": max_windows, "epochs": epochs, "seed": seed}
     inputs = {"windows": letters / "windows.tsv", "letters": letters / "letters.npy"}
     inputs |= {f"split {path.stem}": path for path in split_file or []}
-    model = None if network is Network.controls else rungs.build_network(network.value, seed=seed)
     training = output.with_suffix(".training")
     tables: list[pd.DataFrame] = []
     histories: list[pd.DataFrame] = []
-    for how, (protocol, parts) in product(cuts, sides.items()):
-        place = {"cut": how.value, "rung": f"null_{protocol}" if null else protocol}
-        pieces, division = _divide(windows, how, parts, max_windows, seed)
-        found, history = rungs.score_rung(
-            network.value, windows, pieces, division, letters=matrix, model=model,
-            directory=training / f"{how}_{protocol}", epochs=epochs, seed=seed, report=stage.say,
-        )  # fmt: skip
-        if keep is not None and (how, protocol) == (kept_cut, next(iter(sides))):
-            with replacing(keep) as part:
-                shutil.copyfile(training / f"{how}_{protocol}/network.keras", part)
-            stage.record(keep.with_suffix(".json"), inputs, settings | place)
-        tables.append(rungs.tabulate_rung(windows, pieces, division.parts, found).assign(**place))
-        histories += [] if history is None else [history.assign(**place)]
-        _tell_accuracy(stage, place, tables[-1])
+    with _place(network, devices, stage):
+        model = None if network is Network.controls else rungs.build_network(network.value, seed=seed)
+        for how, (protocol, parts) in product(cuts, sides.items()):
+            place = {"cut": how.value, "rung": f"null_{protocol}" if null else protocol}
+            pieces, division = _divide(windows, how, parts, max_windows, seed)
+            found, history = rungs.score_rung(
+                network.value, windows, pieces, division, letters=matrix, model=model,
+                directory=training / f"{how}_{protocol}", epochs=epochs, seed=seed, report=stage.say,
+            )  # fmt: skip
+            if keep is not None and (how, protocol) == (kept_cut, next(iter(sides))):
+                with replacing(keep) as part:
+                    shutil.copyfile(training / f"{how}_{protocol}/network.keras", part)
+                stage.record(keep.with_suffix(".json"), inputs, settings | place)
+            tables.append(rungs.tabulate_rung(windows, pieces, division.parts, found).assign(**place))
+            histories += [] if history is None else [history.assign(**place)]
+            _tell_accuracy(stage, place, tables[-1])
     write_table(pd.concat(tables, ignore_index=True)[list(_SCORES)], output)
     if histories:
         write_table(pd.concat(histories, ignore_index=True), output.with_name(f"{output.stem}_history.tsv"))
@@ -222,18 +229,31 @@ def follow_up(
               f"correlates with the CNN's score by {summary['gc_cnn']:+.2f}")  # fmt: skip
 
 
+def _place(network: Network, devices: str, stage: Stage) -> AbstractContextManager[None]:
+    """Where a network is trained and scores; rules need no such place."""
+    if network is Network.controls:
+        return nullcontext()
+    if network is Network.cnn:
+        # TensorFlow sums a convolution's gradients thread by thread: with as many threads everywhere, and not as many
+        # as the machine has cores, the digits are the same. It reads the variable when it starts.
+        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", _CNN_THREADS)
+    from neanderthal_nlp.devices import find_gpus, training_on
+
+    return training_on(find_gpus(devices, report=stage.say))
+
+
 def _load_letters(folder: Path) -> tuple[pd.DataFrame, np.ndarray]:
     """Windows and their memory-mapped letters, checked to fit one another."""
     from neanderthal_nlp.audit.sub_sequences import READ_LENGTH
     from neanderthal_nlp.sequences import read_windows
 
     windows, path = read_windows(folder / "windows.tsv"), folder / "letters.npy"
-    try:
-        matrix = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not letters of windows ({error}), expected what `audit letters` writes") from None
+    matrix = map_matrix(path, "letters of windows")
     if (matrix.dtype, matrix.shape) != (np.uint8, (len(windows), READ_LENGTH)):
-        raise InputError(f"{path}: found {matrix.dtype} {matrix.shape}, expected uint8 {(len(windows), READ_LENGTH)}")
+        raise InputError(f"{path}: found {matrix.dtype} {matrix.shape}, expected uint8 {(len(windows), READ_LENGTH)}: "
+                         f"{AGAIN}")  # fmt: skip
+    check_input(folder / "letters.json", "windows", folder / "windows.tsv")
+    check_seal(path)
     return windows, matrix
 
 
@@ -277,7 +297,7 @@ def _tell_accuracy(stage: Stage, place: dict[str, str], table: pd.DataFrame) -> 
 def _divide_as_kept(windows: pd.DataFrame, network: Path) -> tuple[Subsequences, Division]:
     """The sub-sequences that a kept network was trained and tested on."""
     path = network.with_suffix(".json")
-    settings = read_json(path).get("parameters", {})
+    settings = read_record(path).get("parameters", {})
     if settings.get("rung") != _SUB_SEQUENCE:
         raise InputError(f"{path}: found rung {settings.get('rung')}, expected {_SUB_SEQUENCE} (`--random-split`)")
     return _divide(windows, settings["cut"], None, settings["max_windows"], settings["seed"])

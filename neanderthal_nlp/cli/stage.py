@@ -13,7 +13,8 @@ import pandas as pd
 import typer
 
 from neanderthal_nlp.errors import InputError
-from neanderthal_nlp.files import provenance, read_json, replacing, sha256, write_json
+from neanderthal_nlp.files import provenance, read_record, replacing, sha256, write_record
+from neanderthal_nlp.seals import AGAIN, check_seal
 
 if TYPE_CHECKING:
     from neanderthal_nlp.evaluation import Split
@@ -25,6 +26,7 @@ SplitFile = Annotated[
     Path | None, typer.Option(help="Manifest of a split to use rather than the run's, results/split.tsv.")
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the stage's random numbers.")]
+Devices = Annotated[str, typer.Option(help="Where to train: auto (the GPUs, else the CPU), cpu, or a number of GPUs.")]
 AsPublished = Annotated[bool, typer.Option("--as-published", help="Do literally what the published code does.")]
 
 _SECONDS_BETWEEN_NEWS = 10.0
@@ -73,7 +75,7 @@ class Stage:
 
     def record(self, path: Path, inputs: Mapping[str, Path], settings: Mapping[str, Any], **more: Any) -> None:
         """Write a JSON file that says where a result comes from, after what `more` holds."""
-        write_json({**more, **self.provenance(inputs, settings)}, path)
+        write_record({**more, **self.provenance(inputs, settings)}, path)
 
     def provenance(self, inputs: Mapping[str, Path], settings: Mapping[str, Any]) -> dict[str, Any]:
         """Say where a result comes from; see `files.provenance`."""
@@ -84,6 +86,7 @@ def read_gaps(path: Path) -> pd.DataFrame:
     """Read the runs of N that the stage `regions` wrote; a genome may have none."""
     from neanderthal_nlp import intervals
 
+    check_seal(path)
     if path.exists() and path.stat().st_size == 0:
         return intervals.no_intervals()
     return intervals.read_bed(path)
@@ -94,14 +97,50 @@ def load_counts(results: Path) -> tuple[pd.DataFrame, np.ndarray, list[str]]:
     from neanderthal_nlp import sequences
 
     table = sequences.read_windows(results / "windows.tsv")
-    words = read_json(results / "kmers.json")["vocabulary"]
-    try:
-        counts = np.load(results / "kmers.npy", mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{results / 'kmers.npy'}: not a matrix of counts ({error})") from None
-    if counts.shape != (len(table), len(words)):
-        raise InputError(f"{results / 'kmers.npy'}: found shape {counts.shape}, expected {(len(table), len(words))}")
+    words = _read_vocabulary(results / "kmers.json")
+    check_input(results / "kmers.json", "windows", results / "windows.tsv")
+    path, expected = results / "kmers.npy", (len(table), len(words))
+    counts = map_matrix(path, "a matrix of counts")
+    if counts.shape != expected:
+        raise InputError(f"{path}: found shape {counts.shape}, expected {expected}: {AGAIN}")
+    if counts.dtype != np.int32:
+        raise InputError(f"{path}: found numbers of type {counts.dtype}, expected int32: {AGAIN}")
+    check_seal(path)
     return table, counts, words
+
+
+def _read_vocabulary(path: Path) -> list[str]:
+    from neanderthal_nlp import kmers
+
+    record = read_record(path)
+    k, words = _entry(record, "parameters", "k"), record.get("vocabulary")
+    if not isinstance(k, int) or not 1 <= k <= 10 or words != kmers.vocabulary(k):
+        raise InputError(f"{path}: found k = {k} and a vocabulary that do not fit one another, expected the 4^k words "
+                         "of k letters in their order: count them again (stage kmers)")  # fmt: skip
+    return list(words)
+
+
+def map_matrix(path: Path, what: str) -> np.ndarray:
+    """Memory-map a matrix of the run; whoever knows its shape compares the seal after that."""
+    try:
+        return np.lib.format.open_memmap(path, mode="r")
+    except FileNotFoundError:
+        raise InputError(f"{path}: not {what} (no such file)") from None
+    except Exception as error:  # NumPy meets damage of the header with half a dozen exceptions of several families
+        raise InputError(f"{path}: not {what} ({' '.join(str(error).split())}): {AGAIN}") from None
+
+
+def _entry(record: Any, *keys: str) -> Any:
+    """What stands in a record under one key within another; None where there is no such thing."""
+    for key in keys:
+        record = record.get(key) if isinstance(record, dict) else None
+    return record
+
+
+def check_input(record: Path, name: str, path: Path) -> None:
+    """Refuse a result that was made from another version of a file than the one that is there."""
+    if _entry(read_record(record), "inputs", name, "sha256") != sha256(path):
+        raise InputError(f"{record}: made from another {path.name} than {path}: run the stage that wrote it again")
 
 
 def count_windows(table: pd.DataFrame, genome: Path, k: int, folder: Path, *, cache: Path | None) -> np.ndarray:
@@ -119,7 +158,7 @@ def count_windows(table: pd.DataFrame, genome: Path, k: int, folder: Path, *, ca
 
     start = time.perf_counter()
     shape, labels, totals = (len(table), 4**k), table["label"].to_numpy(), np.zeros((2, 4**k), dtype=np.int64)
-    with open_genome(genome, cache=cache) as letters, replacing(folder / "kmers.npy") as part, part.open("wb") as file:
+    with replacing(folder / "kmers.npy") as part, open_genome(genome, cache=cache) as letters, part.open("wb") as file:
         header = {"descr": np.dtype(np.int32).str, "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, header)
         first = file.tell()
@@ -130,7 +169,7 @@ def count_windows(table: pd.DataFrame, genome: Path, k: int, folder: Path, *, ca
             file.write(counts.data)
     about_counts = {"shape": list(shape), "vocabulary": kmers.vocabulary(k)}
     record = provenance({"windows": folder / "windows.tsv"}, {"k": k}, time.perf_counter() - start)
-    write_json({**about_counts, **record}, folder / "kmers.json")
+    write_record({**about_counts, **record}, folder / "kmers.json")
     return totals
 
 
@@ -147,9 +186,22 @@ def training_inputs(results: Path, split_file: Path | None) -> dict[str, Path]:
     return {"counts": results / "kmers.npy", "split": split_file or results / "split.tsv"}
 
 
-def check_split(stage: Stage, model: str) -> None:
-    """Refuse a model that was trained under another split than the run's."""
+def check_training(stage: Stage, model: str) -> None:
+    """Refuse a model that was trained on other counts or under another split than the run's."""
     record = stage.models / f"{model}.json"
-    if read_json(record)["inputs"].get("split", {}).get("sha256") != sha256(stage.results / "split.tsv"):
+    check_input(record, "counts", stage.results / "kmers.npy")
+    if _entry(read_record(record), "inputs", "split", "sha256") != sha256(stage.results / "split.tsv"):
         raise InputError(f"{record}: trained under another split than {stage.results / 'split.tsv'}: train it again, "
                          "or make that split the run's (split --split-file)")  # fmt: skip
+
+
+def load_forest(stage: Stage, k: int) -> Any:
+    """Read the forest of the run, checked to have been grown on words of `k` letters."""
+    from neanderthal_nlp import persistence
+
+    path = stage.models / "forest.skops"
+    model = persistence.load_model(path)
+    if (found := getattr(model, "n_features_in_", None)) != 4**k:
+        raise InputError(f"{path}: found a model of {found} words, expected {4**k} (k = {k}): give its --k, or train "
+                         "it again")  # fmt: skip
+    return model

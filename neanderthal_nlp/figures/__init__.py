@@ -50,7 +50,7 @@ from neanderthal_nlp.figures.style import (
     styled,
 )
 from neanderthal_nlp.figures.sweep import plot_sweep
-from neanderthal_nlp.files import read_json, read_table, replacing
+from neanderthal_nlp.files import read_record, read_table, replacing
 from neanderthal_nlp.intervals import read_bed
 
 __all__ = [
@@ -240,7 +240,7 @@ def _load(results: Path, name: str) -> Any:
         return read_bed(path)
     if path.suffix == ".tsv":
         return read_table(path, result.columns)
-    value = read_json(path)
+    value = read_record(path)
     missing = [key for key in result.columns if key not in value]
     if missing:
         raise InputError(f"{path}: no {', '.join(missing)} (found {', '.join(value)})")

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
-import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.figures import ARTICLE, FIGURES
-from neanderthal_nlp.files import read_json, read_table
+from neanderthal_nlp.files import read_record, read_table
+from neanderthal_nlp.profiles import read_settings
 from neanderthal_nlp.report.sections import Section, Table, build_sections
+from neanderthal_nlp.seals import check_seal
 
 __all__ = ["Run", "Section", "Table", "build_sections", "load_run", "render_report"]
 
@@ -169,7 +170,7 @@ def load_run(directory: str | Path) -> Run:
     }
     for name, keys in _OBJECTS.items():
         if (results / name).exists():
-            found[name] = value = read_json(results / name)
+            found[name] = value = read_record(results / name)
             if missing := [key for key in keys if key not in value]:
                 raise InputError(f"{results / name}: no {', '.join(missing)} (found {', '.join(value)})")
     pictures = {name: _load_picture(directory / "figures" / name) for name in FIGURES}
@@ -177,20 +178,14 @@ def load_run(directory: str | Path) -> Run:
 
 
 def _load_config(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        return {}
-    try:
-        config = yaml.safe_load(path.read_text("utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(config, dict):
-        raise InputError(f"{path}: found {type(config).__name__}, expected keys and values")
-    return config
+    return read_settings(path, source=str(path)) if path.exists() else {}
 
 
 def _load_picture(stem: Path) -> str:
     """Load a picture as a `data:` address: SVG, or PNG where that is too large or not there; "" without either."""
     svg, png = (stem.with_name(f"{stem.name}.{form}") for form in ("svg", "png"))
+    check_seal(svg)
+    check_seal(png)
     if svg.exists() and (svg.stat().st_size <= LARGEST_SVG or not png.exists()):
         # The figures' font is not on every machine: others of about its width stand in.
         text = svg.read_text("utf-8")

@@ -9,26 +9,37 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import IO
 
 from neanderthal_nlp import cli
 from neanderthal_nlp.errors import InputError
-from neanderthal_nlp.files import PART
+from neanderthal_nlp.files import remove, stamp
+from neanderthal_nlp.seals import PART, SEALS, keep_seals
+from neanderthal_nlp.workflow import cluster
 
 _PATIENCE = 30.0
 
 
 def command(
-    workflow: str, directory: Path, config: Path, targets: Sequence[str], *, cores: int, dry_run: bool = False
+    workflow: str,
+    directory: Path,
+    config: Path,
+    targets: Sequence[str],
+    *,
+    cores: int | None,
+    profile: str | None = None,
+    dry_run: bool = False,
 ) -> list[str]:
     """Arguments of the process that runs a workflow of this package, with this interpreter.
 
@@ -42,15 +53,34 @@ def command(
         YAML file of the workflow's `config`.
     targets : sequence of str
         Rules or files.
-    cores : int
-        Cores that jobs may take together.
+    cores : int or None
+        Cores that jobs may take together, by default all; on a cluster, cores that one job may take, by default as many
+        as the profile says.
+    profile : str or None
+        A cluster: one of `cluster.CLUSTERS`, or a folder with a profile of Snakemake; None: this machine. Where its
+        machines share no folder (`cluster.storage`), the workflow is copied into the run's.
     dry_run : bool
         Only say what would run, and why.
+
+    Raises
+    ------
+    InputError
+        There is no such profile, or the environment lacks what it needs.
     """
+    program, places = "snakemake", ["--cores", str(cores or os.cpu_count() or 1)]
+    snakefile = Path(str(files("neanderthal_nlp.workflow"))) / workflow
+    if profile is not None:
+        program, places = "neanderthal_nlp.workflow", cluster.arguments(profile, directory, cores)
+        stored = cluster.storage(profile)
+        if stored and workflow != "Snakefile":
+            raise InputError(f"--cluster {profile}: files lie in {stored}, expected a folder that all machines share")
+        if stored and not dry_run:
+            # What machines that share no folder are sent is taken from below the run's.
+            snakefile = Path(shutil.copyfile(snakefile, directory / workflow))
     return [
-        sys.executable, "-P", "-m", "snakemake", *targets,
-        "--snakefile", str(files("neanderthal_nlp.workflow") / workflow),
-        "--directory", str(directory), "--configfile", str(config), "--cores", str(cores),
+        sys.executable, "-P", "-m", program, *targets,
+        "--snakefile", str(snakefile),
+        "--directory", str(directory), "--configfile", str(config), *places,
         # A run locks its folder itself, in a way that a killed run cannot leave behind.
         "--nolock", "--rerun-incomplete",
         *(["--dry-run", "--quiet", "rules"] if dry_run else ["--printshellcmds"]),
@@ -58,8 +88,10 @@ def command(
 
 
 @contextmanager
-def only_run(directory: Path, folders: Sequence[str]) -> Iterator[None]:
+def only_run(directory: Path, folders: Sequence[str], *, profile: str | None = None) -> Iterator[None]:
     """Keep a second run out of the folder for as long as this one, or what a killed one left behind, lives.
+
+    What is written below the folder is sealed (`seals.keep_seals`).
 
     Parameters
     ----------
@@ -67,11 +99,13 @@ def only_run(directory: Path, folders: Sequence[str]) -> Iterator[None]:
         Folder of the run; made if it is missing.
     folders : sequence of str
         Folders below it that are cleared of what a killed run was writing.
+    profile : str or None
+        A cluster, see `command`; its jobs end with the run, too (`cluster.no_jobs_left`).
 
     Raises
     ------
     InputError
-        A run that lives is at work in the folder.
+        A run that lives is at work in the folder, or jobs of a killed one do not end.
     """
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / ".lock").open("a+") as lock:
@@ -81,11 +115,13 @@ def only_run(directory: Path, folders: Sequence[str]) -> Iterator[None]:
         lock.write(str(os.getpid()))
         lock.flush()
         os.set_inheritable(lock.fileno(), True)
-        for folder in folders:
-            for path in (directory / folder).rglob("*.part"):
-                if PART.fullmatch(path.name):  # what a killed run was writing
-                    path.unlink()
-        yield
+        with cluster.no_jobs_left(profile, directory) if profile else nullcontext():
+            for folder in (*folders, SEALS):
+                for path in list((directory / folder).rglob("*.part")):
+                    if PART.fullmatch(path.name):  # what a killed run was writing
+                        remove(path)
+            keep_seals(directory)
+            yield
 
 
 def _acquire(lock: IO[str], directory: Path) -> None:
@@ -112,6 +148,26 @@ def _is_alive(pid: str) -> bool:
     return True
 
 
+@contextmanager
+def unchanged(files: Iterable[str | Path]) -> Iterator[None]:
+    """Notice that files of the user's were changed while a run read them.
+
+    Stages that read a file before and after a change would give results of both versions. The next run makes again
+    what depends on the file: Snakemake has noted which version a run began with.
+
+    Raises
+    ------
+    InputError
+        On the end: a file has another size or time of change than at the beginning, or is gone.
+    """
+    before = {str(path): stamp(path) for path in files}
+    yield
+    for path, version in before.items():
+        if stamp(path) != version:
+            raise InputError(f"{path}: changed during the run, whose results may be of either version; the same "
+                             "command makes again what depends on it")  # fmt: skip
+
+
 def follow(command: Sequence[str], log: Path, told: re.Pattern[str]) -> int:
     """Run Snakemake with all it prints going to a log, and show on standard error what the stages tell.
 
@@ -122,7 +178,7 @@ def follow(command: Sequence[str], log: Path, told: re.Pattern[str]) -> int:
     log : Path
         Lines are added to it; the costs of commands go into `costs.tsv` beside it.
     told : pattern
-        Matches the start of lines that are shown.
+        Matches the start of lines that are shown; an error once, however often its job ran again.
 
     Returns
     -------
@@ -133,6 +189,8 @@ def follow(command: Sequence[str], log: Path, told: re.Pattern[str]) -> int:
     ------
     KeyboardInterrupt
         Ctrl-C or SIGTERM; every stage has ended by then.
+    OSError
+        Snakemake failed where nothing more can be written.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     lifeline, end = os.pipe()
@@ -142,10 +200,11 @@ def follow(command: Sequence[str], log: Path, told: re.Pattern[str]) -> int:
         cli.LIFELINE: str(os.fstat(lifeline).st_ino),
         cli.COSTS: str(log.with_name("costs.tsv")),
         "PYTHONUNBUFFERED": "1",
+        "PYTHONSAFEPATH": "1",  # for the Snakemake that a cluster's job calls
     }
     in_main = threading.current_thread() is threading.main_thread()  # the only one that may set handlers
     previous = signal.signal(signal.SIGTERM, signal.default_int_handler) if in_main else None
-    bad_input = False
+    errors: set[str] = set()
     try:
         with log.open("ab") as sink:
             start = sink.tell()
@@ -157,8 +216,8 @@ def follow(command: Sequence[str], log: Path, told: re.Pattern[str]) -> int:
         os.close(lifeline)
         try:
             for line in _lines_until_the_end(log, start, child):
-                if told.match(line):
-                    bad_input |= ": error: " in line
+                if told.match(line) and line not in errors:
+                    errors |= {line} if ": error: " in line else set()
                     with suppress(BrokenPipeError):  # the run is worth more than its reader
                         print(line, end="", file=sys.stderr, flush=True)
         except KeyboardInterrupt:
@@ -171,9 +230,21 @@ def follow(command: Sequence[str], log: Path, told: re.Pattern[str]) -> int:
             os.close(end)
         if in_main:
             signal.signal(signal.SIGTERM, previous)
-    if child.returncode and not bad_input:
+    if child.returncode == 0:
+        return 0
+    if not errors:
+        _check_room(log.parent)
         print(f"error: the workflow failed; see {log}", file=sys.stderr)
-    return 2 if bad_input else min(abs(child.returncode), 1)
+    return 2 if errors else 1
+
+
+def _check_room(folder: Path) -> None:
+    """Refuse a folder whose disk is full: Snakemake and the stages cannot tell it in their log, which lies there."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as handle:
+            handle.write(bytes(1 << 20))
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(folder)) from None
 
 
 def _lines_until_the_end(log: Path, start: int, child: subprocess.Popen[bytes]) -> Iterator[str]:

@@ -60,7 +60,6 @@ rule index:
         key=of_genome("index_key"),
         genome=of_genome("genome"),
         options=of_genome("index_options"),
-    retries: 2
     threads: 1
     resources:
         **needs("scan"),
@@ -77,7 +76,6 @@ rule part:
         key=of_genome("part_key"),
         genome=of_genome("genome"),
         options=of_genome("part_options"),
-    retries: 2
     threads: 1
     resources:
         **needs("scan"),
@@ -96,7 +94,6 @@ rule merge:
         key=of_genome("key"),
         genome=of_genome("genome"),
         options=config["merge_options"],
-    retries: 2
     priority: 1  # so that no more than a few genomes have their parts lying about
     threads: 1
     resources:
