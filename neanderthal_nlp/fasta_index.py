@@ -159,8 +159,13 @@ def read_index(path: Path, *, limit: int) -> list[Entry]:
         raw = handle.read(limit + 1)
     if len(raw) > limit:
         raise ValueError("too long")
-    lines = (line.split("\t") for line in raw.decode().rstrip("\n").split("\n"))
-    entries = [Entry(name, *map(int, (length, offset, bases, width))) for name, length, offset, bases, width in lines]
+    entries = []
+    for line in raw.decode().removesuffix("\n").split("\n"):
+        name, *columns = line.split("\t")
+        if not all(column.isascii() and column.isdigit() for column in columns):  # `int` takes more than samtools does
+            raise ValueError("number")
+        length, offset, bases, width = map(int, columns)
+        entries.append(Entry(name, length, offset, bases, width))
     return [entry for entry in entries if entry.length]
 
 
@@ -183,7 +188,7 @@ def is_index_of(index: Path, text: Text, block_index: Path | None = None) -> boo
         return False
     before = 0
     for entry in entries:
-        if entry.length < 0 or not 0 < entry.bases < entry.width or not before < entry.offset <= before + _HEADERS:
+        if not 0 < entry.bases < entry.width or not before < entry.offset <= before + _HEADERS:
             return False
         end = entry.end()
         if end > text.size or not _is_header(_behind(text, before, entry.offset), entry.name):
