@@ -4,6 +4,7 @@
 # make notebooks   execute every notebook, to see that it runs; the saved outputs stay as they are
 # make notebooks-article   the notebooks on the published regions and real letters, where NEANDERTHAL_NLP_DATA has them
 # make cluster     all stages as jobs of a SLURM cluster on this machine, some of them killed; needs root, slurm-wlm and munge
+# make faults      fifty runs killed at random moments, each gone on with; hours; needs /proc
 # make bench       speed and memory beside what a user would pick instead; the table goes into benchmarks/README.md
 # make bench-stages   every stage of the article profile at three sizes; hours
 # make fuzz        thousands of mutated files for every reader; an hour
@@ -17,7 +18,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: reproduce test figures notebooks notebooks-article cluster bench bench-stages fuzz docs pictures linkcheck package lint types format clean
+.PHONY: reproduce test figures notebooks notebooks-article cluster faults bench bench-stages fuzz docs pictures linkcheck package lint types format clean
 
 reproduce: $(VENV)/.core
 	$(BIN)/python -m neanderthal_nlp.reproduce --profile demo --directory "$(DIRECTORY)"
@@ -26,7 +27,7 @@ figures: $(VENV)/.core
 	$(BIN)/neanderthal-nlp figures --directory "$(DIRECTORY)"
 
 # On cores that are shared, BLAS threads wait for one another: one of them is faster than two.
-test notebooks notebooks-article cluster: export OMP_NUM_THREADS ?= 1
+test notebooks notebooks-article cluster faults: export OMP_NUM_THREADS ?= 1
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
@@ -38,6 +39,9 @@ notebooks-article: $(VENV)/.dev
 
 cluster: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/long_cluster.py
+
+faults: $(VENV)/.dev
+	$(BIN)/python tests/long_faults.py
 
 bench: $(VENV)/.dev
 	mkdir -p build

@@ -21,7 +21,7 @@ import table
 from neanderthal_nlp import intervals, sequences
 from neanderthal_nlp.genes import read_genes
 
-PACKAGES = ("numpy", "numba", "pandas", "scikit-learn", "keras", "tensorflow", "gensim", "pysam", "py2bit", "bioframe")
+PACKAGES = ("numpy", "numba", "pandas", "scikit-learn", "keras", "tensorflow", "gensim", "pysam", "bioframe")
 TOOLS = ("samtools", "bedtools", "jellyfish")
 # What a process had in memory before it became another program counts to its peak. So the command is started by a
 # process that is small itself.

@@ -68,7 +68,7 @@ WRITES = {
 """Files and folders that each command writes."""
 
 
-DANGEROUS = ("regions", "kmers", "forest", "audit letters", "scan", "figures", "null-genome")
+DANGEROUS = ("regions", "kmers", "audit letters", "scan", "figures", "null-genome")
 """Commands that write through C, or to memory that is mapped, among them."""
 _PATIENCE = 120
 

@@ -84,12 +84,15 @@ def test_folders_that_may_not_be_written_and_files_that_may_not_be_read(finished
     if os.geteuid() == 0 and shutil.which("setpriv") is None:
         pytest.skip("needs setpriv: modes do not bind root")
     bound = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
-    reasons = {"written": "Permission denied", "read": "Permission denied", "folder": "Is a directory",
-               "pipe": "found a pipe"}  # fmt: skip
+    reasons = {"written": "Permission denied", "read": "", "folder": "Is a directory", "pipe": "found a pipe"}
     found = attempts(finished, tmp_path / "run", "access", *bound)
     assert {attempt["name"] for attempt in found} == set(reasons)
     for attempt in found:
-        check(attempt, reasons[attempt["name"]])
+        if attempt["name"] == "read":  # refused by the command line's own check
+            assert attempt["status"] == 2
+            assert "Path 'mine' is not readable" in attempt["told"]
+        else:
+            check(attempt, reasons[attempt["name"]])
 
 
 @contextmanager
@@ -174,9 +177,7 @@ def test_an_error_of_reading_is_not_taken_for_one_of_writing(tmp_path):
     broken = OSError("the other file is damaged")
     writing = files.replacing(tmp_path / "a")
     writing.__enter__().touch()
-    with pytest.raises(OSError, match="the other file is damaged") as error:
-        writing.__exit__(OSError, broken, None)
-    assert error.value is broken
+    assert not writing.__exit__(OSError, broken, None)  # it goes on its way as it is
     assert list(tmp_path.iterdir()) == []
 
 

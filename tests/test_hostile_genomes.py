@@ -228,7 +228,8 @@ def test_the_index_that_samtools_makes_is_the_files(fasta):
         INDEX.replace("c\t11", "c\t12"), INDEX.replace("c\t11", "c\t9223372036854775807"), INDEX.replace("11", "0"),
         INDEX.replace("59", "-59"), INDEX.replace("45", "18446744073709551616"), INDEX.replace("\t", " "), "", "\n",
         "".join(INDEX.splitlines(True)[:2]), "".join(INDEX.splitlines(True)[1:]), INDEX + INDEX, "x" * 10_000,
-        "".join(reversed(INDEX.splitlines(True))), INDEX.replace("10\t11", "0\t0"), INDEX.replace("33", "3" * 5_000), INDEX + "\n\n", INDEX.replace("33", "+33"), INDEX.replace("33", "3_3"),
+        "".join(reversed(INDEX.splitlines(True))), INDEX.replace("10\t11", "0\t0"), INDEX.replace("33", "3" * 5_000),
+        INDEX + "\n\n", INDEX.replace("33", "+33"), INDEX.replace("33", "3_3"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("place", ["beside", "cached"])
