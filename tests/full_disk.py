@@ -204,12 +204,12 @@ def rooms(name: str, finished: Path) -> list[int]:
 def main() -> None:
     """Try every command and print what was found."""
     finished, folder, how = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
-    import neanderthal_nlp.audit.null_genome
-    import neanderthal_nlp.bundling
-    import neanderthal_nlp.figures
-    import neanderthal_nlp.haplotypes
-    import neanderthal_nlp.tracks  # noqa: F401 (processes that are copies of this one have them)
-
+    if how != "access":  # processes that are copies of this one have what it has loaded
+        import neanderthal_nlp.audit.null_genome
+        import neanderthal_nlp.bundling
+        import neanderthal_nlp.figures
+        import neanderthal_nlp.haplotypes
+        import neanderthal_nlp.tracks  # noqa: F401
     if how == "disk":
         folder.mkdir(exist_ok=True)
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", folder], check=True)

@@ -288,7 +288,7 @@ def test_jobs_give_the_same_tables_and_a_killed_one_runs_again(profile, inputs, 
 
 
 def test_an_error_of_a_job_is_told_in_one_line(running, inputs, tmp_path):
-    profile = write_profile(tmp_path / "profile", retries=0)
+    profile = write_profile(tmp_path / "profile", retries=0, **{"slurm-init-seconds-before-status-checks": 1})
     bed = tmp_path / "regions.bed"
     bed.write_text("chr1\t5\t20000\nchrZ\t5\t20000\n")
     process = start(tmp_path / "run", [*inputs[:3], bed, *inputs[4:]], "--until", "regions", "--cluster", profile)
