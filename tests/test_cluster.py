@@ -97,7 +97,7 @@ def test_the_measured_stages_fit_into_what_is_asked_for():
         stage = row[0]
         # The sum of the runs of a stage is more than one of them takes.
         took = float(row[seconds].replace(",", "")) if stage.startswith("audit score") else whole.get(stage.strip(), 0)
-        more = trees if stage in ("forest", "audit score forest", "audit genes", "genes", "bundle") else 0
+        more = trees if stage in ("forest", "audit score forest", "audit genes", "genes", "bundle", "scan") else 0
         assert_enough(stage, float(row[mib].replace(",", "")) + more, took)
 
 
@@ -186,6 +186,36 @@ def test_without_slurm_it_is_told_that_it_is_missing(monkeypatch, tmp_path, refu
     pytest.importorskip("snakemake_executor_plugin_slurm")
     monkeypatch.setenv("PATH", str(tmp_path))
     with refused("squeue: not found"), cluster.no_jobs_left("slurm", tmp_path):
+        pass
+
+
+@pytest.fixture
+def squeue(monkeypatch, tmp_path):
+    """A squeue with nothing in the queue that fails as often as the file `failures` has lines."""
+    pytest.importorskip("snakemake_executor_plugin_slurm")
+    script = tmp_path / "squeue"
+    script.write_text("#!/bin/sh\ncd $(dirname $0)\ntest -s failures || exit 0\nsed -i 1d failures\n"
+                      "echo Socket timed out >&2\nexit 1\n")  # fmt: skip
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(cluster, "_PAUSE", 0.01)
+    return lambda times: (tmp_path / "failures").write_text("no answer\n" * times)
+
+
+def test_a_slurm_that_does_not_answer_at_once_is_asked_again(squeue, tmp_path):
+    squeue(3)
+    with cluster.no_jobs_left("slurm", tmp_path):
+        assert (tmp_path / "failures").read_text() == ""
+
+
+def test_a_slurm_that_does_not_answer_stops_a_run_before_it_begins_and_not_after(
+    squeue, tmp_path, monkeypatch, refused, capsys
+):
+    monkeypatch.setattr(cluster, "_PATIENCE", 0.1)
+    with cluster.no_jobs_left("slurm", tmp_path):
+        squeue(1000)
+    assert "may be left in the queue: squeue: Socket timed out" in capsys.readouterr().err
+    with refused("squeue: Socket timed out"), cluster.no_jobs_left("slurm", tmp_path):
         pass
 
 

@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ CLUSTERS = ("slurm", "kubernetes", "aws-batch")
 """Profiles that come with the package; each names the executor of Snakemake of the same name."""
 _OWN_EXECUTORS = ("local", "dryrun", "touch")
 _PATIENCE = 120.0
+_PAUSE = 2.0
 
 
 def needs(rule: str) -> dict[str, Callable[..., int]]:
@@ -141,7 +143,8 @@ def no_jobs_left(profile: str, directory: Path) -> Iterator[None]:
     """Cancel what jobs in SLURM's queue an earlier run of the folder left behind, and afterwards those of this one.
 
     What was killed cannot cancel its jobs, and these would write into the folder that the next run works in. Other
-    executors than SLURM's are left alone.
+    executors than SLURM's are left alone. Where SLURM does not answer afterwards, that is said on standard error: what
+    the run did stands.
 
     Parameters
     ----------
@@ -162,7 +165,10 @@ def no_jobs_left(profile: str, directory: Path) -> Iterator[None]:
         yield
     finally:
         if slurm:
-            _cancel(directory)
+            try:
+                _cancel(directory)
+            except InputError as error:
+                print(f"jobs of {directory} may be left in the queue: {error}", file=sys.stderr)
 
 
 def _cancel(directory: Path) -> None:
@@ -187,7 +193,14 @@ def _queued(directory: Path) -> list[str]:
 def _slurm(program: str, *words: str) -> str:
     if shutil.which(program) is None:
         raise InputError(f"{program}: not found; a run on SLURM is started where its commands are")
-    result = subprocess.run([program, *words], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
-    if result.returncode:
-        raise InputError(f"{program}: {' '.join(result.stderr.split()) or f'exit status {result.returncode}'}")
-    return result.stdout
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        result = subprocess.run(
+            [program, *words], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+        )
+        if result.returncode == 0:
+            return result.stdout
+        if time.monotonic() > deadline:  # a busy SLURM lets a call time out now and then
+            break
+        time.sleep(_PAUSE)
+    raise InputError(f"{program}: {' '.join(result.stderr.split()) or f'exit status {result.returncode}'}")
