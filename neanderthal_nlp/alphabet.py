@@ -6,6 +6,7 @@ from neanderthal_nlp.errors import InputError
 
 AMBIGUOUS = "NRYKMSWBDHV"
 """IUPAC codes of several letters; words that hold one are not counted."""
+_FEW, _SHARE = 3, 0.01  # odd letters that a genome may have: RNA has a quarter of U, protein a third of EFILPQ
 _KNOWN = ("ACGT" + AMBIGUOUS + ("ACGT" + AMBIGUOUS).lower()).encode()
 
 
@@ -28,8 +29,9 @@ def check_alphabet(sequence: str, *, source: str, first: int = 1) -> None:
 
 
 def check_kind(sequence: str, *, source: str) -> None:
-    """Refuse what looks like RNA or protein, as `check_alphabet` does; single odd letters pass."""
-    if _guess(_foreign(sequence)):
+    """Refuse what looks like RNA or protein, as `check_alphabet` does; up to 1 % of odd letters, or two, pass."""
+    foreign = _foreign(sequence)
+    if len(foreign) >= _FEW and len(foreign) > _SHARE * len(sequence) and _guess(foreign):
         check_alphabet(sequence, source=source)
 
 

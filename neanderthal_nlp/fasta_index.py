@@ -25,6 +25,7 @@ from neanderthal_nlp.files import is_gzip
 MAX_NAME = 255
 """Bytes of a chromosome's name, as many as 2bit can have."""
 _PIECE = 1 << 20
+_MOST_BLANKS = 1_000_000
 _HEADERS = 1 << 24  # bytes between the letters of two sequences, at most
 _BLOCK = b"\x1f\x8b\x08\x04"
 _BLOCK_END = b"\x06\0BC\x02\0"
@@ -56,9 +57,10 @@ class Text(Protocol):
 
 
 class PlainText:
-    """Bytes of a plain file."""
+    """Bytes of a plain file; `size` of them."""
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         self._handle = path.open("rb")
         self.size = os.fstat(self._handle.fileno()).st_size
 
@@ -77,6 +79,7 @@ class BlockedText:
 
     Attributes
     ----------
+    path : Path
     size : int
         Bytes, unpacked.
     packed, text : ndarray of int64, shape (n + 1,)
@@ -85,11 +88,12 @@ class BlockedText:
     Raises
     ------
     InputError
-        What is said of a block's length leads to no other block.
+        What is said of a block's length leads to no other block; or the last block, which is empty, is missing: without
+        it a file that was cut between two blocks looks whole.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._handle = path.open("rb")
         try:
             self.packed, self.text = np.array(list(self._walk()), dtype=np.int64).T
@@ -98,7 +102,8 @@ class BlockedText:
             raise
         if self.text[-2] != self.text[-1]:
             self.close()
-            raise InputError(f"{path}: truncated bgzip file (its last block, which is empty, is missing)")
+            raise InputError(f"{path}: truncated bgzip file, or one that an old bgzip wrote (its last block, which is "
+                             "empty, is missing): if it is whole, unpack it and run `bgzip` again")  # fmt: skip
         self.size = int(self.text[-1])
         self._unpack = lru_cache(2)(self._read_block)
 
@@ -124,13 +129,13 @@ class BlockedText:
         while here < length:
             yield here, text
             if len(head) < 18 or head[:4] != _BLOCK or head[10:16] != _BLOCK_END:
-                raise InputError(f"{self._path}: truncated or damaged bgzip file (found no block at byte {here})")
+                raise InputError(f"{self.path}: truncated or damaged bgzip file (found no block at byte {here})")
             here += int.from_bytes(head[16:18], "little") + 1
             last = os.pread(file, 22, here - 4)  # the length of this one, and the head of the next
             text += int.from_bytes(last[:4], "little")
             head = last[4:]
         if here > length:
-            raise InputError(f"{self._path}: truncated bgzip file (found {length} bytes, expected {here})")
+            raise InputError(f"{self.path}: truncated bgzip file (found {length} bytes, expected {here})")
         yield here, text
 
     def _read_block(self, number: int) -> bytes:
@@ -138,7 +143,7 @@ class BlockedText:
         try:
             return gzip.decompress(os.pread(self._handle.fileno(), end - start, start))
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise InputError(f"{self._path}: damaged bgzip file (block at byte {start}: {error})") from None
+            raise InputError(f"{self.path}: damaged bgzip file (block at byte {start}: {error})") from None
 
 
 def read_index(path: Path, *, limit: int) -> list[Entry]:
@@ -242,7 +247,7 @@ def explain(letters: Path) -> str:
 
 def _explain(letters: Path) -> str:
     names: set[bytes] = set()
-    width, short, blank, empty = 0, False, False, ""
+    width, short, blank, blanks, empty = 0, False, False, 0, ""
     for number, head, length, strange in _lines(letters):
         if head is not None:
             name = (head.split(maxsplit=1) or [b""])[0]
@@ -258,7 +263,9 @@ def _explain(letters: Path) -> str:
         elif strange:
             return f"line {number}: found {_spell(strange)!r} among the letters"
         elif not length:
-            blank = True
+            blank, blanks = True, blanks + 1
+            if blanks > _MOST_BLANKS:
+                return f"line {number}: found more than {_MOST_BLANKS:,} blank lines"
         elif blank:
             return f"line {number}: found letters after an empty line"
         elif short or length > width > 0:

@@ -44,15 +44,13 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _CONTROL = re.compile(rb"[\0-\x08\x0a-\x1f\x7f]")
 _NO_NAME = re.compile(r"[\0-\x1f\x7f]|^\s+$")
 _MOST_BLANKS = 1_000_000
-_FOLDED, _SMALL = 100, 1 << 24
-"""How many times larger than its file what a gzip file holds may be, and the bytes that it may always hold: text of
-genomics comes to ten times, deflate to a thousand."""
+FOLDED, SMALL = 100, 1 << 24
+"""How many times larger than its file what a compressed file holds may be where it is held in memory, and the bytes
+that it may always hold: tables of genomics come to ten times, deflate to a thousand, a genome of N to hundreds."""
 
 
-def is_gzip(path: str | Path) -> bool:
-    """Whether a file starts with gzip's magic number, whatever its name says.
-
-    The first look at every text and every genome that is read, and so the place where its seal is compared.
+def check_file(path: str | Path) -> None:
+    """Refuse what cannot be read as a file: the first look at whatever is read, and so where its seal is compared.
 
     Raises
     ------
@@ -66,31 +64,42 @@ def is_gzip(path: str | Path) -> bool:
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # to open a pipe waits for its other end
             raise InputError(f"{path}: found a pipe, a socket or a device, expected a file")
         with path.open("rb") as handle:
-            head = handle.read(2)
+            empty = not handle.read(1)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     except ValueError as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path}: cannot be read (no file can have this name)") from None
-    if not head:
+    if empty:
         raise InputError(f"{path}: the file is empty")
-    return head == GZIP_MAGIC
 
 
-def open_binary(path: str | Path) -> IO[bytes]:
+def is_gzip(path: str | Path) -> bool:
+    """Whether a file starts with gzip's magic number, whatever its name says; `InputError` as of `check_file`."""
+    check_file(path)
+    with Path(path).open("rb") as handle:
+        return handle.read(2) == GZIP_MAGIC
+
+
+def open_binary(path: str | Path, *, bounded: bool = True) -> IO[bytes]:
     """Open a plain or gzip file (any of gzip's dialects) for reading bytes.
 
-    Of a gzip file that holds more than 16 MiB and more than a hundred times its size, no more is read: `BadGzipFile`.
+    Of a gzip file that holds more than 16 MiB and more than a hundred times its size, no more is read: `InputError`.
+    Whoever bounds what is kept of it needs none of that (`bounded=False`): a masked genome unfolds to hundreds of
+    times its size.
     """
-    return io.BufferedReader(_Unfolded(path), 1 << 17) if is_gzip(path) else Path(path).open("rb")
+    if not is_gzip(path):
+        return Path(path).open("rb")
+    return io.BufferedReader(_Unfolded(path), 1 << 17) if bounded else cast(IO[bytes], gzip.open(path, "rb"))
 
 
 class _Unfolded(io.RawIOBase):
     """What a gzip file holds, up to what is in proportion to its size."""
 
     def __init__(self, path: str | Path) -> None:
-        self._left = max(_SMALL, _FOLDED * Path(path).stat().st_size)
+        self._path, size = path, Path(path).stat().st_size
+        self._left = max(SMALL, FOLDED * size)
         self._content = gzip.open(path, "rb")  # noqa: SIM115 (closed by `close`)
 
     def readable(self) -> bool:
@@ -100,7 +109,8 @@ class _Unfolded(io.RawIOBase):
         n = self._content.readinto(buffer)
         self._left -= n
         if self._left < 0:
-            raise gzip.BadGzipFile(f"it holds more than {_FOLDED} times its size")
+            raise InputError(f"{self._path}: found a gzip file that holds more than {FOLDED} times its size, "
+                             f"expected that or at most {SMALL >> 20} MiB: give it unpacked")  # fmt: skip
         return n
 
     def close(self) -> None:
@@ -141,13 +151,15 @@ def read_lines(path: str | Path, *, longest: int = LONGEST_LINE) -> Iterator[tup
 def open_text(source: str | Path | IO[bytes]) -> Iterator[IO[str]]:
     """Open a plain or gzip text file, or a stream of bytes such as standard input, for reading lines.
 
+    What it unfolds to has no bound: that is for whoever keeps lines.
+
     Raises
     ------
     InputError
         The file is missing or empty; or, while it is read, not UTF-8 text, or a gzip file truncated or damaged.
     """
     if isinstance(source, (str, Path)):
-        name, handle = str(source), open_binary(source)
+        name, handle = str(source), open_binary(source, bounded=False)
     else:
         stream = io.BufferedReader(source)  # type: ignore[type-var]
         compressed = stream.peek(2)[:2] == GZIP_MAGIC
@@ -188,7 +200,7 @@ def remove(path: Path) -> None:
 def replacing(path: str | Path) -> Iterator[Path]:
     """Give a name to write to beside `path`; move it to `path` on success, remove it on failure.
 
-    Below a folder that keeps seals (`seals.keep_seals`) the file is sealed. What `writing` says of errors holds.
+    In a folder that keeps seals (`seals.keep_seals`) the file is sealed. What `writing` says of errors holds.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -204,7 +216,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
 def replacing_folder(path: str | Path) -> Iterator[Path]:
     """Give an empty folder beside `path` to write to; put it in the place of `path` on success, else remove it.
 
-    Below a folder that keeps seals every file in it is sealed.
+    In a folder that keeps seals every file in it is sealed.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -287,6 +299,8 @@ def open_table(path: str | Path) -> Iterator[IO[bytes]]:
     try:
         with open_binary(path) as handle:
             yield handle
+    except InputError:
+        raise
     except (ValueError, OverflowError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InputError(f"{path}: not a table of this package ({' '.join(str(error).split())})") from None
 
@@ -335,7 +349,7 @@ def write_json(value: Mapping[str, Any], path: str | Path) -> None:
 
 def read_json(path: str | Path) -> dict[str, Any]:
     """Read a JSON object; `InputError` where the file is missing, is not one, or is not what its seal says."""
-    is_gzip(path)
+    check_file(path)
     try:
         value = json.loads(Path(path).read_text(encoding="utf-8"))
     except ValueError as error:

@@ -27,11 +27,11 @@ from neanderthal_nlp.alphabet import check_kind
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.fasta_index import MAX_NAME, BlockedText, PlainText, explain, is_index_of
 from neanderthal_nlp.files import GZIP_MAGIC, check_room, is_gzip, open_binary, replacing, stamp
-from neanderthal_nlp.seals import check_seal
 from neanderthal_nlp.twobit import SIGNATURES, TwoBitFile
 
 _BGZIP_BLOCK = 1 << 16
 _PIECE = 1 << 20  # nt read at once where a whole chromosome is
+_COPIED, _SPARE = 1 << 24, 1 << 30  # bytes that are copied at once, and those that a copy leaves free on a disk
 _SAMPLE = 10_000  # letters of a chromosome by which RNA and protein are known
 
 
@@ -179,9 +179,9 @@ def open_genome(path: str | Path, *, cache: str | Path | None = None) -> Genome:
     """Open a genome, recognised by its content.
 
     A FASTA index found beside the file is used if it is not older and is that file's (`fasta_index`); otherwise one is
-    made in `cache`, never beside the file. A plain-gzip FASTA, as UCSC ships hg19.fa.gz, cannot be read at random: it
-    is re-compressed by bgzip, once, into `cache`. A context manager ends with an `InputError` where the file was
-    changed meanwhile.
+    made in `cache`, never beside the file: so one that names some of the sequences only does not restrict the genome
+    to them. A plain-gzip FASTA, as UCSC ships hg19.fa.gz, cannot be read at random: it is re-compressed by bgzip, once,
+    into `cache`. A context manager ends with an `InputError` where the file was changed meanwhile.
 
     Parameters
     ----------
@@ -198,8 +198,8 @@ def open_genome(path: str | Path, *, cache: str | Path | None = None) -> Genome:
     ------
     InputError
         The file is missing, empty, truncated or damaged, or neither FASTA nor 2bit; lines of a sequence differ in
-        length or hold blanks; it is RNA or protein; or the name of a chromosome is there twice, is longer than 255
-        bytes, starts with # or holds what is not printable.
+        length or hold blanks; it is RNA or protein; the disk has no room for its re-compressed copy; or the name of
+        a chromosome is there twice, is longer than 255 bytes, starts with # or holds what is not printable.
     """
     path = Path(path)
     before = stamp(path)
@@ -211,9 +211,14 @@ def open_genome(path: str | Path, *, cache: str | Path | None = None) -> Genome:
     if not compressed and not head.startswith(b">"):
         raise InputError(f"{path}: neither FASTA nor 2bit (found {head[:8]!r}, expected '>' or a 2bit signature)")
     folder = _cache_folder(path, cache)
-    letters = path if not compressed or _is_bgzip(head) else _recompressed(path, folder / "genome.fa.gz")
-    index, block_index = _indexes(path, letters, folder, compressed=compressed)
-    opened = _FastaGenome(path, letters, index, block_index if compressed else None)
+    text: PlainText | BlockedText
+    if compressed:
+        text = BlockedText(path) if _is_bgzip(head) else _recompressed(path, folder / "genome.fa.gz")
+    else:
+        text = PlainText(path)
+    with closing(text):
+        index, block_index = _indexes(path, text, folder)
+    opened = _FastaGenome(path, text.path, index, block_index if compressed else None)
     opened._stamp = before  # of before it was indexed
     try:
         for chrom, size in islice(opened.chromsizes.items(), 3):
@@ -273,48 +278,55 @@ def _is_there(derived: Path, _: Path) -> bool:
     return derived.exists()
 
 
-def _recompressed(source: Path, target: Path) -> Path:
+def _recompressed(source: Path, target: Path) -> BlockedText:
     """A bgzip copy of a gzip FASTA; one that is there and whole is taken."""
     if target.exists():
-        check_seal(target)
-        with suppress(InputError), closing(BlockedText(target)):
-            return target
+        with suppress(InputError):
+            return BlockedText(target)
     try:
-        with replacing(target) as part, open_binary(source) as plain:
+        with replacing(target) as part, open_binary(source, bounded=False) as plain:
             first = plain.read(1)
             if first != b">":
                 raise InputError(f"{source}: the gzip file holds no FASTA (expected '>')")
             with writing_bgzip(part) as blocks:
                 blocks.write(first)
-                shutil.copyfileobj(plain, blocks, 1 << 24)
+                while piece := plain.read(_COPIED):
+                    blocks.write(piece)
+                    if len(piece) == _COPIED:  # more may follow, and without end
+                        _check_spare(source, target.parent)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InputError(f"{source}: truncated or damaged gzip ({error})") from None
-    return target
+    return BlockedText(target)
 
 
-def _indexes(path: Path, letters: Path, folder: Path, *, compressed: bool) -> tuple[Path, Path]:
+def _check_spare(source: Path, folder: Path) -> None:
+    """Refuse to fill the disk of the cache: of a small one a twentieth stays free, of others a gibibyte."""
+    disk = shutil.disk_usage(folder)
+    if disk.free < (spare := min(_SPARE, disk.total // 20)):
+        raise InputError(f"{source}: no room for its bgzip copy (found {disk.free >> 20:,} MiB free on the disk of "
+                         f"{folder}, expected {spare >> 20:,} MiB to stay free)")  # fmt: skip
+
+
+def _indexes(path: Path, text: PlainText | BlockedText, folder: Path) -> tuple[Path, Path]:
     """Index of the letters and that of their blocks: those beside the file, or in the cache, if they are the file's."""
+    letters, compressed = text.path, isinstance(text, BlockedText)
     beside = Path(f"{letters}.fai"), Path(f"{letters}.gzi")
     cached = folder / "genome.fai", folder / "genome.gzi"
-    with closing(BlockedText(letters) if compressed else PlainText(letters)) as text:
-        # The folder of the cache is of this version of the file, whatever the clock said when it was written.
-        for (index, block_index), usable in ((beside, _is_fresh), (cached, _is_there)):
-            made = (index, block_index) if compressed else (index,)
-            if all(usable(file, letters) for file in made):
-                for file in made:
-                    check_seal(file)
-                if is_index_of(index, text, block_index):
-                    return index, block_index
-        with replacing(cached[0]) as index_part, replacing(cached[1]) as block_part:
-            places = ["--fai-idx", str(index_part), *(["--gzi-idx", str(block_part)] if compressed else [])]
-            block_part.touch()
-            try:
-                with silent():
-                    pysam.faidx(str(letters.absolute()), *places)  # a name may look like an option
-            except pysam.SamtoolsError:
-                check_room(index_part)
-                raise InputError(f"{path}: {explain(letters)}") from None
-            if not is_index_of(index_part, text, block_part):
-                check_room(index_part)  # what is cut short may be the index
-                raise InputError(f"{path}: {explain(letters)}")
+    # The folder of the cache is of this version of the file, whatever the clock said when it was written.
+    for (index, block_index), usable in ((beside, _is_fresh), (cached, _is_there)):
+        made = (index, block_index) if compressed else (index,)
+        if all(usable(file, letters) for file in made) and is_index_of(index, text, block_index):
+            return index, block_index
+    with replacing(cached[0]) as index_part, replacing(cached[1]) as block_part:
+        places = ["--fai-idx", str(index_part), *(["--gzi-idx", str(block_part)] if compressed else [])]
+        block_part.touch()
+        try:
+            with silent():
+                pysam.faidx(str(letters.absolute()), *places)  # a name may look like an option
+        except pysam.SamtoolsError:
+            check_room(index_part)
+            raise InputError(f"{path}: {explain(letters)}") from None
+        if not is_index_of(index_part, text, block_part):
+            check_room(index_part)  # what is cut short may be the index
+            raise InputError(f"{path}: {explain(letters)}")
     return cached

@@ -24,7 +24,7 @@ import h5py
 import numpy as np
 
 from neanderthal_nlp.errors import InputError
-from neanderthal_nlp.files import is_gzip
+from neanderthal_nlp.files import FOLDED, SMALL, check_file
 
 SKLEARN_TYPES = frozenset({
     "sklearn._loss._loss.CyHalfBinomialLoss", "sklearn._loss.link.Interval", "sklearn._loss.link.LogitLink",
@@ -58,7 +58,6 @@ _NODES = frozenset({"NdArrayNode", "ListNode", "TreeNode", "LossNode", "JsonNode
                     "RandomStateNode", "TypeNode", "TupleNode", "ObjectNode", "DTypeNode"})  # fmt: skip
 _REGISTERED = {"Functional": "Functional", "ReverseComplement": "neanderthal_nlp>ReverseComplement"}
 _KERAS_MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
-_FOLDED, _SMALL = 100, 1 << 24
 _MOST_MEMBERS, _MOST_GROUPS = 100_000, 1000
 _LARGEST_CONFIG = 1 << 20
 _SLACK, _FEW = 4, 1 << 20
@@ -76,7 +75,7 @@ def open_archive(path: str | Path) -> Iterator[zipfile.ZipFile]:
         The file cannot be read, is not such an archive, has two members of one name, or holds more than 16 MiB and
         more than a hundred times its size.
     """
-    is_gzip(path)
+    check_file(path)
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
@@ -84,8 +83,8 @@ def open_archive(path: str | Path) -> Iterator[zipfile.ZipFile]:
             foreign = {member.compress_type for member in members} - {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
             if len(names) < len(members) or len(members) > _MOST_MEMBERS or foreign:
                 raise zipfile.BadZipFile("members with one name, too many or compressed in an unknown way")
-            if size > max(_SMALL, _FOLDED * Path(path).stat().st_size):
-                raise zipfile.BadZipFile(f"it holds more than {_FOLDED} times its size")
+            if size > max(SMALL, FOLDED * Path(path).stat().st_size):
+                raise zipfile.BadZipFile(f"it holds more than {FOLDED} times its size")
             if (damaged := archive.testzip()) is not None:
                 raise zipfile.BadZipFile(f"{damaged} is damaged")
             yield archive

@@ -29,7 +29,6 @@ from skops.io.exceptions import UntrustedTypesFoundException
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.files import replacing
 from neanderthal_nlp.model_files import check_nodes, check_skops
-from neanderthal_nlp.seals import check_seal
 
 ESTIMATORS = (
     RandomForestClassifier,
@@ -66,8 +65,7 @@ def load_model(path: str | Path) -> Any:
         The file is missing, truncated, changed since it was written, not a skops file, from another minor version
         of scikit-learn, or holds anything else than the package's models.
     """
-    check_seal(path)
-    check_skops(path)
+    check_skops(path)  # compares its seal, too
     try:
         with warnings.catch_warnings():
             _refuse_other_versions()

@@ -29,6 +29,7 @@ from neanderthal_nlp.genes import read_genes, read_predictions
 from neanderthal_nlp.intervals import read_bed, read_chromsizes
 from neanderthal_nlp.parameters import PROTOCOLS
 from neanderthal_nlp.profiles import INPUTS, read_profile
+from neanderthal_nlp.seals import FOLDERS
 from neanderthal_nlp.workflow import cluster, driver
 
 STAGES = (
@@ -37,7 +38,6 @@ STAGES = (
 )  # fmt: skip
 """Stages in their order; each is a rule of the workflow and a command, or a group of both, of `neanderthal-nlp`."""
 _FILES = (*INPUTS, "chromsizes", "gaps", "split_file", "published_genes")
-_FOLDERS = ("results", "models", "figures", "inputs")
 _HELPERS = ("demo", "evaluation", "null-genome")
 _TOLD = re.compile(rf"({'|'.join((*STAGES, *_HELPERS))})( [a-z-]+)?: ")
 _TOLD_OF_JOBS = re.compile(rf"{_TOLD.pattern}|\d+ of \d+ steps")  # what a job prints is seen here if it fails
@@ -183,7 +183,7 @@ def _reproduce(arguments: argparse.Namespace, config: dict[str, Any]) -> int:
             directory = directory if directory.is_dir() else place
         else:
             place = directory
-            stack.enter_context(driver.only_run(directory, _FOLDERS, profile=arguments.cluster))
+            stack.enter_context(driver.only_run(directory, FOLDERS, profile=arguments.cluster))
         with replacing(place / "config.yaml") as part:
             part.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
         command = driver.command("Snakefile", directory, place / "config.yaml", targets, cores=arguments.cores,

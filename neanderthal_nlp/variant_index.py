@@ -26,20 +26,36 @@ _EMPTY = 28  # bytes of the last block of a file, which holds nothing
 def is_variant_index_of(index: Path, path: Path) -> bool:
     """Whether an index is whole, and the last record that it tells of lies in the last blocks of the file.
 
-    An index that was damaged on purpose, its checksums made anew, is not noticed if it ends there, too.
+    That of a file without records tells of none. An index that was damaged on purpose, its checksums made anew, is not
+    noticed if it ends there, too.
     """
     try:
         with gzip.open(index) as handle:
             raw = handle.read(_MOST + 1)
         with path.open("rb") as handle:
             end = _Reader(raw).last()
+            if end is None:
+                return len(raw) <= _MOST and not _has_records(path)
             size = os.fstat(handle.fileno()).st_size
             head = os.pread(handle.fileno(), 18, end)
     except (OSError, EOFError, ValueError, struct.error, zlib.error):
         return False
-    # What follows the last record starts in the block that holds it or in the next, which is the last and empty.
+    # What follows the last record starts in the block that holds it, in the next, which is the last and empty, or
+    # where the file ends.
     length = int.from_bytes(head[16:], "little") + 1 if len(head) == 18 else 0
-    return len(raw) <= _MOST and length > 0 and end + length in (size, size - _EMPTY)
+    return len(raw) <= _MOST and end > 0 and (end == size or (length > 0 and end + length in (size, size - _EMPTY)))
+
+
+def _has_records(path: Path) -> bool:
+    """Whether anything follows the header of a VCF or BCF."""
+    with gzip.open(path) as handle:
+        if handle.read(3) == b"BCF":
+            handle.read(2)  # version
+            (length,) = struct.unpack("<I", handle.read(4))
+            handle.read(length)
+            return bool(handle.read(1))
+        handle.readline()
+        return not all(line.startswith(b"#") for line in handle)
 
 
 class _Reader:
@@ -51,8 +67,8 @@ class _Reader:
         if not self._is_csi and raw[:4] != b"TBI\1":
             raise ValueError("signature")
 
-    def last(self) -> int:
-        """Place in the file of the block in which the last of all chunks ends, bytes."""
+    def last(self) -> int | None:
+        """Place in the file of the block in which the last of all chunks ends, bytes; None where there are none."""
         if self._is_csi:
             shift, depth, length = self._take("3i")
             self._skip(length)
@@ -63,13 +79,13 @@ class _Reader:
             if tuple(form) != _VCF:
                 raise ValueError("form")
             self._skip(length)
-        if not (0 < shift <= 30 and 0 < depth <= 10 and shift + 3 * depth <= 62):
+        if not (0 < shift <= 30 and 0 <= depth <= 10 and shift + 3 * depth <= 62):
             raise ValueError("depth")
         most = ((1 << 3 * depth + 3) - 1) // 7 + 1
         end = max((self._sequence(most) for _ in range(n)), default=0)
         if len(self._raw) - self._here not in (0, 8):  # a number of records without a place may follow
             raise ValueError("length")
-        return end >> 16
+        return end >> 16 if end else None
 
     def _sequence(self, most: int) -> int:
         (n_bins,) = self._take("i")

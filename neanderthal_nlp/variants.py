@@ -162,10 +162,11 @@ def open_variants(path: Path) -> Any:
     index = _bcftools("index", "-f", path)
     try:
         _check_form(path)
-        beside = next((place for suffix in (".csi", ".tbi") if (place := Path(f"{path}{suffix}")).exists()), None)
-        if beside is None:
+        places = [place for suffix in (".csi", ".tbi") if (place := Path(f"{path}{suffix}")).exists()]
+        if not places:
             raise InputError(f"{path}: no index beside it: run {index}")
-        if not is_variant_index_of(beside, path):
+        beside = next((place for place in places if is_variant_index_of(place, path)), None)
+        if beside is None:
             raise InputError(f"{path}: its index cannot be read, or is of another version of it: run {index}")
         with silent():
             file = pysam.VariantFile(str(path.absolute()), index_filename=str(beside.absolute()))

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 import math
+import os
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,22 @@ def test_read_lines_refuses(tmp_path, refused, content, named):
         path.write_bytes(content)
     with refused(path, named):
         list(files.read_lines(path))
+
+
+def test_what_cannot_be_read_as_a_file_is_refused(tmp_path, refused):
+    path = tmp_path / "file"
+    path.write_bytes(b"\0")
+    files.check_file(path)
+    assert not files.is_gzip(path)
+    path.write_bytes(gzip.compress(b""))
+    assert files.is_gzip(path)
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "empty").touch()
+    cases = {"pipe": "a pipe", "empty": "empty", "none": "cannot be read", "": "cannot be read", "\0": "no file can"}
+    for name, told in cases.items():
+        for look in (files.check_file, files.is_gzip):
+            with refused(tmp_path, told):
+                look(tmp_path / name)
 
 
 def test_read_lines_refuses_a_folder(tmp_path, refused):

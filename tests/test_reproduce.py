@@ -40,7 +40,7 @@ def run(directory, inputs=None, *arguments, settings=SMALL, cwd="/"):
     # Everything but the PATH stays: variables such as OPENBLAS_CORETYPE decide the last digits of results.
     environment = {**os.environ, "PATH": "/usr/bin:/bin"}
     return subprocess.run(command(directory, inputs, *arguments, settings=settings), cwd=cwd, env=environment,
-                          capture_output=True, text=True, timeout=600, check=False)  # fmt: skip
+                          capture_output=True, text=True, timeout=1500, check=False)  # fmt: skip
 
 
 def contents(directory):

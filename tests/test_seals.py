@@ -1,5 +1,6 @@
 """Damaged and edited files of a run: noticed by whoever reads them, told in one line, repaired by removing them."""
 
+import errno
 import json
 import re
 import shutil
@@ -21,8 +22,14 @@ from neanderthal_nlp.forest import fit_forest
 from neanderthal_nlp.genome import open_genome
 from neanderthal_nlp.intervals import read_bed
 from neanderthal_nlp.persistence import load_model, save_model
+from neanderthal_nlp.workflow import driver
 
 TABLE = pd.DataFrame({"kmer": ["AA", "AC"], "count": [3, 5]})
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch):
+    monkeypatch.setattr(seals, "_MOMENT", 0)
 
 
 @pytest.fixture
@@ -55,9 +62,79 @@ def test_outside_of_a_run_nothing_is_sealed_and_all_is_taken_as_it_is(tmp_path):
 
 
 def test_a_users_own_file_within_a_run_is_taken_as_it_is(folder):
-    path = folder / "mine.tsv"
-    path.write_text("kmer\tcount\nAA\t4\n")
-    assert files.read_table(path)["count"].tolist() == [4]
+    for path in (folder / "mine.tsv", folder / "results/mine.tsv"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("kmer\tcount\nAA\t4\n")
+        assert files.read_table(path)["count"].tolist() == [4]
+
+
+@pytest.mark.parametrize("name", ["mine.bed", "mine/mine.bed"])
+def test_what_the_package_writes_beside_the_folders_of_a_run_is_the_users(folder, name):
+    path = folder / name
+    files.write_bed(pd.DataFrame({"chrom": "chr1", "start": [50, 0], "end": [60, 10]}), path)
+    path.write_text("".join(sorted(path.read_text().splitlines(keepends=True))))
+    assert read_bed(path)["start"].tolist() == [0, 50]
+    assert not any(path.is_file() for path in (folder / ".sealed").rglob("*"))
+
+
+def test_only_the_folders_that_were_named_are_sealed(tmp_path):
+    seals.keep_seals(tmp_path, [".work", "genome"])
+    for name in (".work/genome/0.tsv", "genome/a.tsv", "other/a.tsv", "results/a.tsv", ".work/cache/0/genome.fai"):
+        files.write_table(TABLE, tmp_path / name)
+    sealed = [path for path in (tmp_path / ".sealed").rglob("*") if path.is_file()]
+    assert sorted(sealed) == [tmp_path / ".sealed" / name for name in (".work/genome/0.tsv", "genome/a.tsv")]
+
+
+def test_a_run_below_a_folder_of_that_name_is_sealed(tmp_path):
+    for name in ("cache", "network.training", f"a.{'0' * 32}.part"):
+        seals.keep_seals(tmp_path / name)
+        files.write_table(TABLE, tmp_path / name / "results/a.tsv")
+        assert (tmp_path / name / ".sealed/results/a.tsv").exists()
+
+
+def test_a_file_that_is_being_written_again_is_read_once_more(folder, monkeypatch):
+    path = folder / "results/table.tsv"
+    files.write_table(TABLE, path)
+    seal, file = seal_of(path, folder).read_text(), path.read_text()
+    files.write_table(TABLE.head(1), path)
+
+    def write(_):
+        seal_of(path, folder).write_text(seal)
+        path.write_text(file)
+
+    for halfway, content in ((seal_of(path, folder), seal), (path, file)):
+        halfway.write_text(content)
+        with monkeypatch.context() as patched:
+            patched.setattr(seals.time, "sleep", write)
+            assert files.read_table(path).equals(TABLE)
+        files.write_table(TABLE.head(1), path)
+
+
+@pytest.mark.parametrize("gone", ["seal", "file"])
+def test_what_goes_while_it_is_compared_is_none(folder, monkeypatch, gone):
+    path = folder / "results/table.tsv"
+    files.write_table(TABLE, path)
+    path.write_text("other")
+    going = seal_of(path, folder) if gone == "seal" else path
+    with monkeypatch.context() as patched:
+        patched.setattr(seals.os.path, "isfile", lambda _: going.unlink() or True)
+        seals.check_seal(path)
+    assert not going.exists()
+
+
+def test_a_seal_that_cannot_be_written_names_the_file(folder, monkeypatch):
+    path = folder / "results/table.tsv"
+
+    def full(part, *_, **__):
+        part.touch()
+        raise OSError(errno.ENOSPC, "No space left on device", str(part))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(seals.Path, "write_text", full)
+        with pytest.raises(OSError, match="No space") as told:
+            files.write_table(TABLE, path)
+    assert told.value.filename == str(path)
+    assert not list(folder.rglob("*.part"))
 
 
 @given(content=st.binary(min_size=1, max_size=300), other=st.binary(max_size=300))
@@ -128,15 +205,15 @@ def test_every_file_of_a_folder_is_sealed_and_nothing_that_is_not_complete(folde
 
 def test_what_a_training_goes_on_from_is_not_sealed(folder):
     files.write_table(TABLE, folder / "models/network.training/history.tsv")
-    assert not list((folder / ".sealed").iterdir())
+    assert not any(path.is_file() for path in (folder / ".sealed").rglob("*"))
 
 
 def test_the_nearest_folder_keeps_the_seals(folder):
-    inner = folder / "runs/inner"
+    inner = folder / "results/inner"
     seals.keep_seals(inner)
-    files.write_table(TABLE, inner / "table.tsv")
-    assert seal_of(inner / "table.tsv", inner).exists()
-    assert not (folder / ".sealed/runs").exists()
+    files.write_table(TABLE, inner / "models/table.tsv")
+    assert seal_of(inner / "models/table.tsv", inner).exists()
+    assert not (folder / ".sealed/results/inner").exists()
 
 
 def test_a_large_file_is_hashed_once_until_it_changes(tmp_path, monkeypatch):
@@ -152,7 +229,7 @@ def test_a_large_file_is_hashed_once_until_it_changes(tmp_path, monkeypatch):
     assert len(read) == 2
 
 
-def test_a_damaged_index_of_a_genome_is_noticed(folder, refused):
+def test_a_damaged_index_of_a_genome_is_made_again_without_a_seal(folder):
     letters = folder / "genome.fa"
     letters.write_text(">chr1\nACGTACGTAC\n")
     cache = folder / "inputs/cache"
@@ -160,11 +237,31 @@ def test_a_damaged_index_of_a_genome_is_noticed(folder, refused):
         assert genome.fetch("chr1", 0, 4) == "ACGT"
     (index,) = cache.rglob("genome.fai")
     index.write_text(index.read_text().replace("\t6\t", "\t7\t"))
-    with refused(index, "changed"):
-        open_genome(letters, cache=cache)
-    index.unlink()
     with open_genome(letters, cache=cache) as genome:
         assert genome.fetch("chr1", 0, 4) == "ACGT"
+    assert not any(path.is_file() for path in (folder / ".sealed").rglob("*"))
+
+
+# What killed processes were writing
+
+
+def test_a_run_removes_what_is_not_complete_when_it_begins_and_when_it_ends(tmp_path):
+    part = f".{'0' * 32}.part"
+    kept = [tmp_path / name for name in ("mine.part", "results/mine.part", f"mine/a{part}")]
+    files_left = [tmp_path / f"{name}{part}" for name in ("report.html", "results/audit/a.tsv", ".sealed/results/a")]
+    folders_left = [tmp_path / f"{name}{part}" for name in ("folder", "results/folder")]
+
+    def leave():
+        for path in [*kept, *files_left, *(folder / f"a{part}" for folder in folders_left)]:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+
+    leave()
+    with driver.only_run(tmp_path, ["results"]):
+        assert not any(path.exists() for path in files_left + folders_left)
+        leave()
+    assert not any(path.exists() for path in files_left + folders_left)
+    assert all(path.exists() for path in kept)
 
 
 # Models of other versions

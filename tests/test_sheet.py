@@ -1,5 +1,7 @@
 """Many genomes: the sheet, parts and their order, and a workflow that is killed, tried again and taken up."""
 
+import errno
+import fcntl
 import gzip
 import os
 import re
@@ -16,6 +18,8 @@ import numpy as np
 import pandas as pd
 import pysam
 import pytest
+import threadpoolctl
+import typer
 from conftest import random_letters, write_fasta_text
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,10 +28,12 @@ from twobit import write_twobit
 
 from neanderthal_nlp import cli
 from neanderthal_nlp.bundle import write_bundle
+from neanderthal_nlp.cli import scan_sheet
 from neanderthal_nlp.cli.scan_jobs import join_tables
 from neanderthal_nlp.files import read_json, read_table
 from neanderthal_nlp.genome import open_genome
 from neanderthal_nlp.sheet import MAX_PARTS, cut_parts, read_sheet
+from neanderthal_nlp.workflow import driver
 
 STEP = 6  # so small that there is time to kill a worker
 FILES = ["genes.bed", "scan.bed", "scan.bedgraph", "scan.bw", "scan.tsv", "training.bed"]
@@ -187,12 +193,12 @@ def test_parts_put_together_equal_a_single_scan(material, tmp_path, name, n):
               work]  # fmt: skip
     cut = [*material.regions(name), "--job-size", 20_000]
     scored = ["--bundle", material.folder / "models/bundles/audited"]
-    call("scan-index", *genome, *cut)
-    assert read_json(work / "parts.json")["parts"] == n
+    call("scan-index", *genome, *cut, "--key", "i")
+    assert read_json(work / "parts.i.json")["parts"] == n
     for number in reversed(range(n)):
-        call("scan-part", *genome, *cut, *scored, "--number", number, "--step", step)
+        call("scan-part", *genome, *cut, *scored, "--number", number, "--step", step, "--key", "p")
     call("scan-merge", *genome, *scored, "--genes", material.folder / "results/genes.tsv", "--output", tmp_path / "out",
-         "--key", "x")  # fmt: skip
+         "--parts", n, "--part-key", "p", "--key", "x")  # fmt: skip
     found = contents(tmp_path / "out")
     assert list(found) == FILES
     assert found == material.alone(name, tmp_path / "alone", step)
@@ -201,6 +207,31 @@ def test_parts_put_together_equal_a_single_scan(material, tmp_path, name, n):
     assert calls["introgressed"] == (table["call"] == "introgressed").sum()
     if name == "odd":
         assert {"too short to say", "too many N to say", "introgressed"} <= set(table["call"])
+
+
+def test_a_part_that_a_genome_does_not_have_is_refused(material, tmp_path, refused):
+    genome = material.folder / "odd.2bit"
+    with refused(genome, "found 1 parts, expected more than 3"):
+        call("scan-part", "--genome", genome, "--cache", material.folder / "cache", "--work", tmp_path, "--bundle",
+             material.folder / "models/bundles/audited", "--number", 3, "--key", "p")  # fmt: skip
+
+
+def test_a_lock_that_cannot_be_had_is_named(material, tmp_path, monkeypatch):
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with pytest.raises(OSError, match=r"No locks available: '.*\.lock'"):
+        call("scan-index", "--genome", material.folder / "odd.2bit", "--cache", tmp_path / "cache", "--work", tmp_path,
+             "--key", "i")  # fmt: skip
+
+
+def test_trees_keep_their_threads(material, tmp_path, monkeypatch):
+    """A scan limits BLAS alone, whose sums depend on threads."""
+    limits, found = threadpoolctl.threadpool_limits, []
+    monkeypatch.setattr(threadpoolctl, "threadpool_limits", lambda *a, **k: found.append((a, k)) or limits(*a, **k))
+    material.alone("place", tmp_path / "alone", LENGTH)
+    assert found == [((1,), {"user_api": "blas"})]
 
 
 # The workflow ---------------------------------------------------------------------------------------------------------
@@ -288,7 +319,7 @@ def finished(material, tmp_path_factory):
     wait_for(lambda: not working(output), "the end of all jobs")
     text = log.read_text()
     ended = set(re.findall(r"Finished jobid: (\d+) \(Rule: part\)", text))
-    begun = re.findall(r"output: \.work/(\w+)/(\d)\.tsv\n +jobid: (\d+)\n", text)
+    begun = re.findall(r"output: \.work/(\w+)/(\d)\.\w+\.tsv\n +jobid: (\d+)\n", text)
     done = [f"{name} --number {number}" for name, number, job in begun if job in ended]
     second = start(sheet, output, *options)
     os.kill(wait_for(lambda: half_written(output, "long"), "a worker at work"), signal.SIGKILL)
@@ -348,6 +379,121 @@ def test_what_changed_is_done_again_and_what_is_damaged_is_named(finished, mater
     table = read_table(output / "genomes.tsv")
     assert table["name"].tolist() == ["bad", "again", "odd", "long"]
     assert table["windows"].isna().tolist() == [True, True, False, False]
+
+
+@pytest.fixture(scope="module")
+def small(material, tmp_path_factory):
+    """A finished scan of two small genomes that can be changed: sheet, folder, options."""
+    folder = tmp_path_factory.mktemp("small")
+    for number, name in enumerate("ab"):
+        write_twobit({"chr1": random_letters(4_000, number)}, folder / f"{name}.2bit")
+    sheet = write(folder / "s.tsv", "name\tgenome\na\ta.2bit\nb\tb.2bit\n")
+    output, options = folder / "out", material.options(LENGTH)
+    result = scan(sheet, output, *options)
+    assert result.returncode == 0, result.stderr
+    return sheet, output, options
+
+
+@pytest.fixture
+def copied(small, tmp_path):
+    """A copy of it, with its genomes."""
+    sheet, _, options = small
+    shutil.copytree(sheet.parent, tmp_path / "copy", copy_function=shutil.copy2)
+    return tmp_path / "copy/s.tsv", tmp_path / "copy/out", options
+
+
+def in_process(sheet, output, options, *words):
+    """The status of a scan whose workflow's driver can be replaced."""
+    try:
+        return call("scan", "--sheet", sheet, "--output", output, *options, *words)
+    except typer.Exit as end:
+        return end.exit_code
+
+
+def alone(sheet, folder, options):
+    """What its genomes give when each is scanned without the sheet."""
+    for name in "ab":
+        call("scan", "--genome", sheet.parent / f"{name}.2bit", "--output", folder / name, "--cache", folder / "cache",
+             *options)  # fmt: skip
+    return results(folder)
+
+
+def results(output):
+    return {name: contents(output / name) for name in "ab"}
+
+
+def test_results_that_are_gone_are_made_and_damaged_ones_named(small):
+    sheet, output, options = small
+    before = results(output)
+    (output / "a/scan.tsv").unlink()
+    damaged = output / "b/scan.bed"
+    damaged.write_bytes(damaged.read_bytes() + b"chr1\t1\t2\n")
+    result = scan(sheet, output, *options)
+    assert result.returncode == 2
+    assert f"scan: error: {sheet}: line 3: b: {damaged}: changed since it was written" in result.stderr
+    assert "remove it, and" in result.stderr
+    assert damaged.exists()
+    assert contents(output / "a") == before["a"]
+    assert read_table(output / "genomes.tsv")["windows"].isna().tolist() == [False, True]
+    damaged.unlink()
+    assert scan(sheet, output, *options).returncode == 0
+    assert results(output) == before
+
+
+def test_parts_of_other_settings_are_not_taken(copied, tmp_path):
+    """Without the notes of Snakemake, and with tables of parts that another prior's run left."""
+    sheet, output, options = copied
+    for name in "ab":
+        found = next((output / ".work" / name).glob("parts.*.json"))
+        for stale in ("0.tsv", "0.0123456789abcdef.tsv", f"0.{found.name.split('.')[1]}x.tsv"):
+            (output / ".work" / name / stale).write_text("of another prior\n")
+    shutil.rmtree(output / ".snakemake")
+    assert scan(sheet, output, *options, "--prior", "0.05").returncode == 0
+    assert results(output) == alone(sheet, tmp_path / "alone", [*options, "--prior", "0.05"])
+    assert not [*output.glob(".work/*/*.tsv")]
+
+
+def test_a_changed_genome_is_scanned_without_notes_of_snakemake_and_damaged_ones_of_ours(copied, tmp_path):
+    sheet, output, options = copied
+    shutil.rmtree(output / ".snakemake")
+    write_twobit({"chr1": random_letters(5_000, 9)}, sheet.parent / "a.2bit")
+    for note in (output / ".work/b").glob("*.json"):
+        note.write_text("{")
+    result = scan(sheet, output, *options)
+    assert result.returncode == 0, result.stderr
+    assert results(output) == alone(sheet, tmp_path / "alone", options)
+    assert read_table(output / "genomes.tsv")["windows"].notna().all()
+
+
+def test_results_stay_where_a_run_cannot_start(copied, monkeypatch, capsys):
+    sheet, output, options = copied
+    before = results(output)
+    monkeypatch.setattr(driver, "follow", lambda *_: 1)
+    assert in_process(sheet, output, options, "--prior", "0.05") == 2
+    assert results(output) == before
+    assert f"the files in {output / 'a'} are of an earlier scan" in capsys.readouterr().err
+    assert read_table(output / "genomes.tsv")["windows"].isna().all()
+
+
+def test_a_genome_that_changes_during_the_scan_is_told_of(copied, monkeypatch, tmp_path):
+    sheet, output, options = copied
+    follow = driver.follow
+
+    def changing(command, *rest):
+        status = follow(command, *rest)
+        if "scans" in command:
+            write_twobit({"chr1": random_letters(6_000, 11)}, sheet.parent / "b.2bit")
+        return status
+
+    monkeypatch.setattr(driver, "follow", changing)
+    said = []
+    monkeypatch.setattr(scan_sheet, "say", lambda _, text: said.append(text))
+    assert in_process(sheet, output, options) == 2
+    assert [text.startswith(f"error: {sheet}: line 3: b: it, ") for text in said if "error" in text] == [True]
+    assert read_table(output / "genomes.tsv")["windows"].isna().tolist() == [False, True]
+    monkeypatch.undo()
+    assert in_process(sheet, output, options) == 0
+    assert results(output) == alone(sheet, tmp_path / "alone", options)
 
 
 @pytest.mark.parametrize(

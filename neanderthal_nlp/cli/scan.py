@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import pandas as pd
 import typer
@@ -47,6 +47,17 @@ JobSize = Annotated[
 ]
 
 
+class Settings(NamedTuple):
+    """How a genome, or each of many, is scanned: the options of `scan`."""
+
+    bundle: Path
+    step: int | None
+    prior: float
+    genes: Path | None
+    job_size: int
+    cache: Path | None
+
+
 @app.command()
 def scan(
     output: Annotated[Path, typer.Option(help="Folder for the table and the tracks; of a sheet, a folder a genome.")],
@@ -80,31 +91,27 @@ def scan(
     folder = find_bundle(bundle, directory, model)
     if genes is None and bundle is None and (directory / "results" / "genes.tsv").exists():
         genes = directory / "results" / "genes.tsv"
+    settings = Settings(folder, step, prior, genes, job_size, cache)
     if sheet is not None:
-        from neanderthal_nlp.cli.scan_sheet import Settings, scan_sheet
+        from neanderthal_nlp.cli.scan_sheet import scan_sheet
 
-        settings = Settings(folder.absolute(), step, prior, genes and genes.absolute(), job_size,
-                            cache and cache.absolute())  # fmt: skip
         raise typer.Exit(scan_sheet(sheet, output, settings, cores=cores, cluster=cluster))
     assert genome is not None  # noqa: S101 (for the type checker)
-    _scan_genome(genome, output, folder, regions, step, prior, genes, job_size, cache)
+    _scan_genome(genome, output, regions, settings)
 
 
-def _scan_genome(
-    genome: Path, output: Path, folder: Path, regions: str | None, step: int | None, prior: float, genes: Path | None,
-    job_size: int, cache: Path | None,
-) -> None:  # fmt: skip
+def _scan_genome(genome: Path, output: Path, regions: str | None, settings: Settings) -> None:
     from neanderthal_nlp.bundle import read_bundle
     from neanderthal_nlp.genome import open_genome
     from neanderthal_nlp.sheet import cut_parts
 
-    chosen = read_bundle(folder)
-    with open_genome(genome, cache=cache) as letters:
+    chosen, prior = read_bundle(settings.bundle), settings.prior
+    with open_genome(genome, cache=settings.cache) as letters:
         sizes = letters.chromsizes
         # In the parts of a sheet's jobs: the same numbers stand in the same batches, down to the last bit.
-        parts = cut_parts(find_places(regions, sizes), job_size)
-        n = score_parts(parts, letters, chosen, output / TABLE, step=step, prior=prior)
-    written = [TABLE, *write_tracks(output, sizes, chosen, prior, genes)]
+        parts = cut_parts(find_places(regions, sizes), settings.job_size)
+        n = score_parts(parts, letters, chosen, output / TABLE, step=settings.step, prior=prior)
+    written = [TABLE, *write_tracks(output, sizes, chosen, prior, settings.genes)]
     tell_calls("scan", n, chosen, prior)
     say("scan", f"{', '.join(written)} in {output}")
 
@@ -135,8 +142,8 @@ def score_parts(
     batches = chain.from_iterable(
         predict(slide(part, genome, bundle.window_length, step=step), bundle, n_words=0, prior=prior) for part in parts
     )
-    # How sums are shared out among threads may change their last bit.
-    with threadpool_limits(1), replacing(table) as path, path.open("w", encoding="utf-8") as handle:
+    # How BLAS shares out sums among threads may change their last bit. Trees share out rows, which changes none.
+    with threadpool_limits(1, user_api="blas"), replacing(table) as path, path.open("w", encoding="utf-8") as handle:
         return write_predictions(batches, bundle, handle, form="tsv", prior=prior)
 
 

@@ -1,8 +1,8 @@
 """The jobs of a scan of many genomes: an index of a genome, the table of a part, and the parts put together.
 
-The workflow calls them, users do not. `--work` is the folder of a genome's jobs: parts.json (how many parts it has),
-NUMBER.tsv (tables of parts), calls.json (what was called, once the parts are put together) and error.txt (what is
-wrong with the genome).
+The workflow calls them, users do not. `--work` is the folder of a genome's jobs: parts.KEY.json (how many parts it
+has), NUMBER.KEY.tsv (tables of parts), calls.json (what was called, once the parts are put together) and error.txt
+(what is wrong with the genome). A key changes with what a file is made from, so that none is taken for another.
 """
 
 from __future__ import annotations
@@ -22,30 +22,34 @@ from neanderthal_nlp.cli.scan import JOB_SIZE, TABLE, Genes, JobSize, Regions, S
 from neanderthal_nlp.cli.scan import write_tracks as make_tracks
 from neanderthal_nlp.cli.stage import GenomeFile, say
 from neanderthal_nlp.errors import InputError
-from neanderthal_nlp.files import open_binary, read_json, replacing, write_json
+from neanderthal_nlp.files import open_binary, replacing, write_json
 
 app = typer.Typer()
 
 Work = Annotated[Path, typer.Option(help="Folder of the genome's jobs.")]
 CacheFolder = Annotated[Path, typer.Option("--cache", help="Folder for genome indexes.")]
 BundlePath = Annotated[Path, typer.Option("--bundle", help="Model bundle.")]
+Key = Annotated[str, typer.Option(help="What the result is made from, in one word.")]
 
 
 @app.command(hidden=True)
 def scan_index(
-    genome: GenomeFile, work: Work, cache: CacheFolder, regions: Regions = None, job_size: JobSize = JOB_SIZE
+    genome: GenomeFile,
+    work: Work,
+    cache: CacheFolder,
+    key: Key,
+    regions: Regions = None,
+    job_size: JobSize = JOB_SIZE,
 ) -> None:
     """Make what a genome needs to be read at random, and say in how many parts it is scanned."""
     from neanderthal_nlp.genome import open_genome
     from neanderthal_nlp.sheet import cut_parts
 
     with _noting_errors(work):
-        for old in work.glob("*.tsv"):  # parts of another genome or cut
-            old.unlink()
         # Two rows of a sheet may name one genome: the second waits, and finds the index made.
         with _alone(cache, genome), open_genome(genome, cache=cache) as letters:
             parts = cut_parts(find_places(regions, letters.chromsizes), job_size)
-        write_json({"parts": len(parts)}, work / "parts.json")
+        write_json({"parts": len(parts)}, work / f"parts.{key}.json")
 
 
 @app.command(hidden=True)
@@ -55,6 +59,7 @@ def scan_part(
     cache: CacheFolder,
     bundle: BundlePath,
     number: Annotated[int, typer.Option(min=0, help="Of the part, from 0.")],
+    key: Key,
     regions: Regions = None,
     job_size: JobSize = JOB_SIZE,
     step: Step = None,
@@ -66,8 +71,12 @@ def scan_part(
     from neanderthal_nlp.sheet import cut_parts
 
     with _noting_errors(work), open_genome(genome, cache=cache) as letters:
-        part = cut_parts(find_places(regions, letters.chromsizes), job_size)[number]
-        score_parts([part], letters, read_bundle(bundle), work / f"{number}.tsv", step=step, prior=prior)
+        parts = cut_parts(find_places(regions, letters.chromsizes), job_size)
+        if number >= len(parts):
+            raise InputError(f"{genome}: found {len(parts)} parts, expected more than {number}: it, or what is scanned "
+                             "of it, changed since they were counted")  # fmt: skip
+        table = work / f"{number}.{key}.tsv"
+        score_parts([parts[number]], letters, read_bundle(bundle), table, step=step, prior=prior)
 
 
 @app.command(hidden=True)
@@ -77,7 +86,9 @@ def scan_merge(
     cache: CacheFolder,
     bundle: BundlePath,
     output: Annotated[Path, typer.Option(help="Folder for the table and the tracks.")],
-    key: Annotated[str, typer.Option(help="What the result is made from, in one word.")],
+    parts: Annotated[int, typer.Option(min=1, help="How many there are.")],
+    part_key: Annotated[str, typer.Option(help="Key of the parts.")],
+    key: Key,
     prior: Prior = HALF,
     genes: Genes = None,
 ) -> None:
@@ -88,8 +99,7 @@ def scan_merge(
 
     with _noting_errors(work):
         chosen = read_bundle(bundle)
-        join_tables([work / f"{number}.tsv" for number in range(read_json(work / "parts.json")["parts"])],
-                    output / TABLE)  # fmt: skip
+        join_tables([work / f"{number}.{part_key}.tsv" for number in range(parts)], output / TABLE)
         with open_genome(genome, cache=cache) as letters:
             sizes = letters.chromsizes
         make_tracks(output, sizes, chosen, prior, genes)
@@ -128,5 +138,8 @@ def _alone(cache: Path, genome: Path) -> Iterator[None]:
     cache.mkdir(parents=True, exist_ok=True)
     name = hashlib.sha256(str(genome.resolve()).encode()).hexdigest()[:16]
     with (cache / f"{name}.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError as error:  # a file system without locks; it names no file
+            raise OSError(error.errno, error.strerror, lock.name) from None
         yield

@@ -7,31 +7,25 @@ import json
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 import typer
 
 from neanderthal_nlp import __version__
-from neanderthal_nlp.cli.scan import GENE_TRACK, TABLE, TRACKS
+from neanderthal_nlp.cli.scan import GENE_TRACK, TABLE, TRACKS, Settings
 from neanderthal_nlp.cli.stage import say
-from neanderthal_nlp.files import read_json, sha256, write_json, write_table
-from neanderthal_nlp.seals import PART
+from neanderthal_nlp.errors import InputError
+from neanderthal_nlp.files import read_json, sha256, stamp, write_json, write_table
+from neanderthal_nlp.seals import SEALS, check_seal
 from neanderthal_nlp.sheet import WORK, Entry, read_sheet
 
 _TOLD = re.compile(r"scan: |scan-\w+: error: ")  # what a genome's last job says, and what is wrong with a genome
-
-
-class Settings(NamedTuple):
-    """How each genome is scanned: the options of `scan`, paths absolute."""
-
-    bundle: Path
-    step: int | None
-    prior: float
-    genes: Path | None
-    job_size: int
-    cache: Path | None
+_COUNTED = ("total", "introgressed", "depleted")  # in calls.json
+_CHANGED = ("it, its regions, the genes or the bundle changed during the scan, so that its files may be of either "
+            "version; the same command scans it anew")  # fmt: skip
 
 
 def scan_sheet(sheet: Path, output: Path, settings: Settings, *, cores: int | None, cluster: str | None) -> int:
@@ -54,7 +48,8 @@ def scan_sheet(sheet: Path, output: Path, settings: Settings, *, cores: int | No
     Returns
     -------
     int
-        0, or 2 where a genome could not be scanned; each is told of by its line in the sheet.
+        0, or 2 where a genome could not be scanned, changed meanwhile, or has damaged results; each is told of by its
+        line in the sheet.
 
     Raises
     ------
@@ -66,13 +61,22 @@ def scan_sheet(sheet: Path, output: Path, settings: Settings, *, cores: int | No
     from neanderthal_nlp.workflow import driver
 
     entries, output = read_sheet(sheet), output.absolute()
+    settings = settings._replace(
+        bundle=settings.bundle.absolute(),
+        genes=settings.genes and settings.genes.absolute(),
+        cache=settings.cache and settings.cache.absolute(),
+    )
     bundle = read_bundle(settings.bundle)
     check_prior(bundle, settings.prior)
     try:
         with driver.only_run(output, [WORK, *(entry.name for entry in entries)], profile=cluster):
-            keys = _run(entries, output, settings, cores, cluster)
-            _remove_halves(output)
-            failed = _sum_up(sheet, entries, output, keys)
+            config = _configure(entries, output, settings)
+            _forget(config["genomes"], output)
+            _run(config, output, cores, cluster)
+            now = _configure(entries, output, settings)["genomes"]
+            _forget(now, output)
+            changed = {name for name, about in now.items() if about["key"] != config["genomes"][name]["key"]}
+            failed = _sum_up(sheet, entries, output, config["files"], changed)
     except KeyboardInterrupt:
         say("scan", "interrupted; the same command goes on from here")
         raise typer.Exit(130) from None
@@ -82,29 +86,24 @@ def scan_sheet(sheet: Path, output: Path, settings: Settings, *, cores: int | No
     return 2 if failed else 0
 
 
-def _run(
-    entries: Sequence[Entry], output: Path, settings: Settings, cores: int | None, cluster: str | None
-) -> dict[str, str]:
-    """Run the workflow; what each genome's results are to be made from, as keys."""
+def _run(config: Mapping[str, Any], output: Path, cores: int | None, cluster: str | None) -> None:
+    """Run the workflow: indexes first, then what is told from them."""
     from neanderthal_nlp.workflow import driver
 
-    config, path, log = _configure(entries, output, settings), output / WORK / "config.json", output / "logs/scan.log"
-    keys = {name: about["key"] for name, about in config["genomes"].items()}
-    for entry in entries:
-        (output / WORK / entry.name / "error.txt").unlink(missing_ok=True)
+    genomes, path, log = config["genomes"], output / WORK / "config.json", output / "logs/scan.log"
+    for name in genomes:
+        (output / WORK / name / "error.txt").unlink(missing_ok=True)
     for target in ("indexes", "scans"):
         if target == "scans":
-            config["genomes"] = _indexed(config["genomes"], output)
-            n = sum(about["parts"] for about in config["genomes"].values())
-            say("scan", f"{len(entries):,} genomes in {n:,} parts")
-        if config["genomes"]:
-            write_json(config, path)
+            n_all, genomes = len(genomes), _indexed(genomes, output)
+            say("scan", f"{n_all:,} genomes in {sum(about['parts'] for about in genomes.values()):,} parts")
+        if genomes:
+            write_json({**config, "genomes": genomes}, path)
             # Others go on where one fails. The default scheduler weighs every job that waits against all others.
             # Retries that a rule names would be those of the Snakemake inside a cluster's job, too.
             command = [*driver.command("scan.smk", output, path, [target], cores=cores, profile=cluster),
                        "--keep-going", "--retries", "2", "--scheduler", "greedy"]  # fmt: skip
             driver.follow(command, log, _TOLD)
-    return keys
 
 
 def _configure(entries: Sequence[Entry], output: Path, settings: Settings) -> dict[str, Any]:
@@ -116,8 +115,8 @@ def _configure(entries: Sequence[Entry], output: Path, settings: Settings) -> di
     for entry in entries:
         index_options = _options({"--regions": entry.regions or None, "--job-size": settings.job_size})
         regions = _identity(Path(entry.regions)) if entry.regions and Path(entry.regions).is_file() else None
-        index_key = _digest([_identity(entry.genome), regions, __version__])
-        part_key = _digest([index_key, index_options, bundle, settings.step, settings.prior])
+        index_key = _digest([_identity(entry.genome), index_options, regions, __version__])
+        part_key = _digest([index_key, bundle, settings.step, settings.prior])
         genomes[entry.name] = {
             "genome": str(entry.genome),
             "index_options": index_options,
@@ -140,49 +139,87 @@ def _options(values: Mapping[str, object]) -> str:
 
 
 def _identity(path: Path) -> list[Any]:
-    """Place, size and time of change of a file."""
-    status = path.stat()
-    return [str(path), status.st_size, status.st_mtime_ns]
+    """Place, size and time of change of a file, which may be gone by now."""
+    return [str(path), stamp(path)]
 
 
 def _digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
 
 
+def _forget(genomes: Mapping[str, Mapping[str, Any]], output: Path) -> None:
+    """Remove what jobs left of other genomes and settings, or what is damaged; results stay until others are there."""
+    for name, about in genomes.items():
+        for work in (output / WORK / name, output / SEALS / WORK / name):
+            for path in (*work.glob("parts*.json"), *work.glob("*.tsv")):
+                if path.name.split(".")[1] not in (about["index_key"], about["part_key"]):
+                    path.unlink()
+        calls = output / WORK / name / "calls.json"
+        if _read_note(calls, *_COUNTED).get("key") != about["key"]:
+            calls.unlink(missing_ok=True)
+        _read_note(_count(name, about, output), "parts")
+
+
+def _count(name: str, about: Mapping[str, Any], output: Path) -> Path:
+    return output / WORK / name / f"parts.{about['index_key']}.json"
+
+
+def _read_note(path: Path, *numbers: str) -> dict[str, Any]:
+    """What a job noted, numbers among it; a damaged note is removed, so that it is made anew, and says nothing."""
+    try:
+        note = read_json(path) if path.exists() else {}
+    except InputError:
+        note = {}
+    if all(isinstance(note.get(name), int) for name in numbers):
+        return note
+    path.unlink(missing_ok=True)
+    return {}
+
+
 def _indexed(genomes: Mapping[str, dict[str, Any]], output: Path) -> dict[str, dict[str, Any]]:
     """Genomes that have an index, with the number of their parts."""
-    places = {name: output / WORK / name / "parts.json" for name in genomes}
-    return {
-        name: {**genomes[name], "parts": read_json(place)["parts"]} for name, place in places.items() if place.exists()
-    }
+    notes = {name: _read_note(_count(name, about, output), "parts") for name, about in genomes.items()}
+    return {name: {**genomes[name], "parts": note["parts"]} for name, note in notes.items() if note}
 
 
-def _remove_halves(output: Path) -> None:
-    """Remove what killed workers were writing."""
-    for path in output.rglob("*.part"):
-        if PART.fullmatch(path.name):
-            path.unlink()
-
-
-def _sum_up(sheet: Path, entries: Sequence[Entry], output: Path, keys: Mapping[str, str]) -> int:
-    """Write genomes.tsv, and tell of the genomes that have no results; the number of those."""
+def _sum_up(
+    sheet: Path, entries: Sequence[Entry], output: Path, files: Sequence[str], changed: AbstractSet[str]
+) -> int:
+    """Write genomes.tsv, and tell of the genomes that have no results, or damaged ones; the number of those."""
     rows, failed = [], 0
     for entry in entries:
-        work = output / WORK / entry.name
-        calls = read_json(work / "calls.json") if (work / "calls.json").exists() else {}
         row: dict[str, Any] = {"name": entry.name, "genome": entry.given}
-        if calls.get("key") == keys[entry.name]:
-            n = calls["total"], calls["introgressed"], calls["depleted"]
+        trouble = _CHANGED if entry.name in changed else _find_trouble(entry.name, output, files)
+        if trouble is None:
+            calls = read_json(output / WORK / entry.name / "calls.json")
+            n = [calls[name] for name in _COUNTED]
             row |= {"windows": n[0], "introgressed": n[1], "depleted": n[2], "other": n[0] - n[1] - n[2]}
         else:
             failed += 1
-            for name in (TABLE, *TRACKS, GENE_TRACK):  # results of another genome or bundle are not this one's
-                (output / entry.name / name).unlink(missing_ok=True)
-            note = work / "error.txt"
-            reason = note.read_text(encoding="utf-8") if note.exists() else f"failed; see {output / 'logs/scan.log'}"
-            say("scan", f"error: {sheet}: line {entry.line}: {entry.name}: {reason}")
+            say("scan", f"error: {sheet}: line {entry.line}: {entry.name}: {trouble}")
         rows.append(row)
     counts = ["windows", "introgressed", "depleted", "other"]
     table = pd.DataFrame(rows, columns=["name", "genome", *counts])
     write_table(table.astype(dict.fromkeys(counts, "Int64")), output / "genomes.tsv")  # empty where it failed
     return failed
+
+
+def _find_trouble(name: str, output: Path, files: Sequence[str]) -> str | None:
+    """Why a genome has no results that can be relied on, or None. What a refused one had is removed."""
+    work, folder, log = output / WORK / name, output / name, output / "logs/scan.log"
+    note = work / "error.txt"
+    if note.exists():
+        for file in (TABLE, *TRACKS, GENE_TRACK):  # of a genome that was here before
+            (folder / file).unlink(missing_ok=True)
+        return note.read_text(encoding="utf-8")
+    there = [file for file in files if (folder / file).exists()]
+    if not (work / "calls.json").exists():  # see `_forget`
+        return f"failed; see {log}" + (f"; the files in {folder} are of an earlier scan" if there else "")
+    if missing := [file for file in files if file not in there]:
+        return f"failed; see {log}; found no {', '.join(missing)} in {folder}"
+    try:
+        for file in files:
+            check_seal(folder / file)
+    except InputError as error:
+        return str(error)
+    return None

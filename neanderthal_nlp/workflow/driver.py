@@ -91,14 +91,15 @@ def command(
 def only_run(directory: Path, folders: Sequence[str], *, profile: str | None = None) -> Iterator[None]:
     """Keep a second run out of the folder for as long as this one, or what a killed one left behind, lives.
 
-    What is written below the folder is sealed (`seals.keep_seals`).
+    What is written below its folders is sealed (`seals.keep_seals`). What killed processes were writing is removed at
+    the beginning and, as jobs may be killed and tried again, at the end.
 
     Parameters
     ----------
     directory : Path
         Folder of the run; made if it is missing.
     folders : sequence of str
-        Folders below it that are cleared of what a killed run was writing.
+        The run's own folders below it.
     profile : str or None
         A cluster, see `command`; its jobs end with the run, too (`cluster.no_jobs_left`).
 
@@ -116,12 +117,21 @@ def only_run(directory: Path, folders: Sequence[str], *, profile: str | None = N
         lock.flush()
         os.set_inheritable(lock.fileno(), True)
         with cluster.no_jobs_left(profile, directory) if profile else nullcontext():
-            for folder in (*folders, SEALS):
-                for path in list((directory / folder).rglob("*.part")):
-                    if PART.fullmatch(path.name):  # what a killed run was writing
-                        remove(path)
-            keep_seals(directory)
+            _clear(directory, folders)
+            keep_seals(directory, folders)
             yield
+        _clear(directory, folders)  # no job lives
+
+
+def _clear(directory: Path, folders: Sequence[str]) -> None:
+    """Remove files and folders that are not complete: right in the folder of a run, and anywhere in its own folders.
+
+    Other folders below it may be those of runs that live.
+    """
+    within = (path for folder in (*folders, SEALS) for path in (directory / folder).rglob("*.part"))
+    for path in [*directory.glob("*.part"), *within]:
+        if PART.fullmatch(path.name):
+            remove(path)
 
 
 def _acquire(lock: IO[str], directory: Path) -> None:
