@@ -69,7 +69,7 @@ def told(read: Callable[[Any], object], source: Any) -> str:
 @pytest.mark.parametrize("name", TEXTS)
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"A", "more than 1,048,576 bytes"), (b"\n", ""), (b"\0", "more than 1,048,576 bytes")],
+    [(b"A", "more than 1"), (b"\n", ""), (b"\0", "more than 1")],  # 1,048,576 bytes in a line, or 100 times its size
 )
 def test_a_gzip_bomb_takes_little_memory(name, content, message, tmp_path):
     path = tmp_path / "bomb.gz"
