@@ -233,6 +233,8 @@ def disturb(kill: Kill, words: Sequence[str], directory: Path, log: Path, second
             there = True
         time.sleep(share * seconds)
         hit = there and strike(kill.victim, directory, process, kill.job)
+        if not hit and process.poll() is None:  # too late for its stage: what follows is of no interest
+            strike("all", directory, process, None)
         process.wait(_PATIENCE)
         return process.returncode if hit else None
     finally:

@@ -276,5 +276,5 @@ def test_training_refuses_what_does_not_fit(change, message, tmp_path):
 
 def test_a_model_is_loaded_whole_or_not_at_all(tmp_path):
     (tmp_path / "torn.keras").write_bytes(b"PK")
-    with pytest.raises(InputError, match=r"torn\.keras: found a truncated, damaged or foreign file"):
+    with pytest.raises(InputError, match=r"torn\.keras: truncated, damaged or not a zip archive"):
         load_mlp(tmp_path / "torn.keras")
