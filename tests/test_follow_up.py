@@ -21,7 +21,7 @@ from neanderthal_nlp.figures.sequences import (
     plot_sequences,
     plot_words,
 )
-from neanderthal_nlp.files import read_json, read_table, write_json, write_table
+from neanderthal_nlp.files import provenance, read_json, read_table, write_json, write_record, write_table
 from neanderthal_nlp.parameters import SEQUENCE_MODELS
 from neanderthal_nlp.recurrent import build_lstm
 from neanderthal_nlp.subsequences import Words, count_words, cut, encode_letters
@@ -110,6 +110,7 @@ def described(tmp_path_factory):
     np.save(folder / "letters.npy", np.stack([
         encode_letters(letters[row.chrom][row.start : row.start + READ_LENGTH]) for row in windows.itertuples()
     ]))  # fmt: skip
+    write_record(provenance({"windows": folder / "windows.tsv"}, {}, 0.0), folder / "letters.json")
     for name in ("lstm", "cnn"):
         build_network(name, seed=1).save(folder / f"{name}.keras")
         settings = {"max_windows": 60, "epochs": 1, "seed": 1, "cut": "disjoint", "rung": "sub_sequence"}
