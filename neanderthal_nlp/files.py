@@ -82,6 +82,13 @@ def is_gzip(path: str | Path) -> bool:
         return handle.read(2) == GZIP_MAGIC
 
 
+def name_kind(path: str | Path) -> str:
+    """What lies at a path, in a few words, where a file was expected."""
+    if os.path.isdir(path):
+        return "a folder"
+    return "a pipe, a socket or a device" if os.path.exists(path) else "no such file"
+
+
 def open_binary(path: str | Path, *, bounded: bool = True) -> IO[bytes]:
     """Open a plain or gzip file (any of gzip's dialects) for reading bytes.
 

@@ -26,7 +26,7 @@ FOLDERS = ("results", "models", "figures", "inputs")
 """Folders of a run of the article, in which its files are sealed."""
 PART = re.compile(r".+\.[0-9a-f]{32}\.part")
 """Names of what is not complete."""
-AGAIN = "remove it, and the stage that wrote it, or the run's command, makes it again"
+AGAIN = "remove it; the stage that wrote it, or the run's command, then makes it again"
 """What to do about a file of a run that cannot be used."""
 _LINE = re.compile(r"SHA256 \(.+\) = ([0-9a-f]{64})\n")
 _LARGE = 1 << 24

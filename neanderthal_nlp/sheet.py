@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from neanderthal_nlp.errors import InputError
-from neanderthal_nlp.files import read_lines
+from neanderthal_nlp.files import name_kind, read_lines
 
 COLUMNS = ("name", "genome", "regions")
 """Columns of a sheet; the last may be left out."""
@@ -95,7 +95,7 @@ def _read_entry(number: int, cells: list[str], folder: Path, where: str) -> Entr
                          f"neither '.' nor '-' first, and not {' or '.join(sorted(RESERVED))}")  # fmt: skip
     place = folder / os.path.expanduser(genome)
     if not genome or not os.path.isfile(place):  # unlike Path.is_file, of any text
-        found = "a folder" if genome and os.path.isdir(place) else "no such file"
+        found = name_kind(place) if genome else "no such file"
         raise InputError(f"{where}: genome: found {found} ({genome or 'an empty cell'}), expected FASTA or 2bit")
     if regions and os.path.isfile(folder / os.path.expanduser(regions)):
         regions = str(folder / os.path.expanduser(regions))

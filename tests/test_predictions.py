@@ -167,7 +167,7 @@ def test_bad_calls_leave_nothing_behind(run, planted, tmp_path):
         (["--regions", "chr1"], "--regions needs --genome"),
         (["--genome", planted.genome, "--regions", "chr9"], "--regions: found chr9, expected a BED file"),
         (["--genome", planted.genome, "--regions", "chr1:5-2"], "an end not before it"),
-        ([tmp_path], "found a folder, expected FASTA"),
+        ([tmp_path], "found a folder, expected a FASTA file"),
         ([tmp_path / "bare.txt"], "such as >mine before them"),
         ([tmp_path / "reads.fq"], "FASTQ"),
         ([tmp_path / "me.vcf"], "haplotypes"),

@@ -425,7 +425,7 @@ def test_a_damaged_result_is_noticed_and_made_again(run, told, name, damage, wri
     damage(path)
     line = told(reader)
     assert line.startswith(f"{reader}: error: {path}: ")
-    assert "remove it, and the stage that wrote it, or the run's command, makes it again" in line
+    assert "remove it; the stage that wrote it, or the run's command, then makes it again" in line
     path.unlink()
     run.stage(writer)
     if name == "models/forest.json":  # its model is another file than before by the times in it

@@ -27,7 +27,7 @@ from neanderthal_nlp.cli.stage import (
     say,
 )
 from neanderthal_nlp.errors import InputError
-from neanderthal_nlp.files import read_record, read_table, replacing
+from neanderthal_nlp.files import name_kind, read_record, read_table, replacing
 
 if TYPE_CHECKING:
     from neanderthal_nlp.bundle import Bundle
@@ -245,7 +245,7 @@ def _check_sources(fasta: list[Path], genome: Path | None, regions: str | None, 
         raise InputError("-: found twice, but standard input can be read once only")
     for path in files:
         if not path.is_file():
-            raise InputError(f"{path}: {'found a folder' if path.is_dir() else 'found no such file'}, expected FASTA")
+            raise InputError(f"{path}: found {name_kind(path)}, expected a FASTA file, or - for standard input")
     if output is None:
         return
     if output.is_dir():
