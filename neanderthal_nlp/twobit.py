@@ -4,9 +4,7 @@ Nothing of a file is believed before it is checked: sequences lie inside the fil
 and lie inside their sequences. Letters are read rather than mapped into memory: a file that is cut while it is open
 gives an error and does not end the process. Names are found at once, also among a million.
 
-References
-----------
-genome.ucsc.edu/FAQ/FAQformat.html, ".2bit format".
+The form is described at genome.ucsc.edu/FAQ/FAQformat.html (".2bit format").
 """
 
 from __future__ import annotations

@@ -3,9 +3,7 @@
 htslib believes an index: by that of another version of the file it may leave out records without a word, and a damaged
 one can end the process or keep it for ever.
 
-References
-----------
-The tabix and CSI index file formats (samtools.github.io/hts-specs: tabix.pdf, CSIv1.pdf).
+The forms are described at samtools.github.io/hts-specs (tabix.pdf, CSIv1.pdf).
 """
 
 from __future__ import annotations
