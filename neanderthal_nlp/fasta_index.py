@@ -11,7 +11,6 @@ from __future__ import annotations
 import gzip
 import os
 import struct
-import zlib
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -20,12 +19,11 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from neanderthal_nlp.errors import InputError
-from neanderthal_nlp.files import is_gzip
+from neanderthal_nlp.files import BROKEN_GZIP, MOST_BLANKS, is_gzip
 
 MAX_NAME = 255
 """Bytes of a chromosome's name, as many as 2bit can have."""
 _PIECE = 1 << 20
-_MOST_BLANKS = 1_000_000
 _HEADERS = 1 << 24  # bytes between the letters of two sequences, at most
 _BLOCK = b"\x1f\x8b\x08\x04"
 _BLOCK_END = b"\x06\0BC\x02\0"
@@ -142,7 +140,7 @@ class BlockedText:
         start, end = self.packed[number : number + 2].tolist()
         try:
             return gzip.decompress(os.pread(self._handle.fileno(), end - start, start))
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        except BROKEN_GZIP as error:
             raise InputError(f"{self.path}: damaged bgzip file (block at byte {start}: {error})") from None
 
 
@@ -241,7 +239,7 @@ def explain(letters: Path) -> str:
     """Say why samtools cannot index a FASTA, or would read other letters by its index: it does not say itself."""
     try:
         return _explain(letters) or "samtools cannot index it (expected FASTA with at least one sequence)"
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except BROKEN_GZIP as error:
         return f"truncated or damaged bgzip file ({error})"
 
 
@@ -264,8 +262,8 @@ def _explain(letters: Path) -> str:
             return f"line {number}: found {_spell(strange)!r} among the letters"
         elif not length:
             blank, blanks = True, blanks + 1
-            if blanks > _MOST_BLANKS:
-                return f"line {number}: found more than {_MOST_BLANKS:,} blank lines"
+            if blanks > MOST_BLANKS:
+                return f"line {number}: found more than {MOST_BLANKS:,} blank lines"
         elif blank:
             return f"line {number}: found letters after an empty line"
         elif short or length > width > 0:

@@ -31,9 +31,13 @@ from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.seals import AGAIN, check_seal, sealing, sha256
 
 GZIP_MAGIC = b"\x1f\x8b"
+BROKEN_GZIP = (EOFError, zlib.error, gzip.BadGzipFile)
+"""What reading a gzip file meets where it is truncated or damaged."""
 LONGEST_LINE = 1 << 20
 """Bytes of a line of text; the longest of gene annotations in use have ten thousand."""
 MOST_COLUMNS = 10_000
+MOST_BLANKS = 1_000_000
+"""Blank lines of a text; a few bytes of gzip can hold any number of them."""
 FORMAT = 1
 """Number of the form of the JSON records that stages write; those of before it was written down have the first."""
 REPORTED_PACKAGES = (
@@ -43,7 +47,6 @@ REPORTED_PACKAGES = (
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _CONTROL = re.compile(rb"[\0-\x08\x0a-\x1f\x7f]")
 _NO_NAME = re.compile(r"[\0-\x1f\x7f]|^\s+$")
-_MOST_BLANKS = 1_000_000
 FOLDED, SMALL = 100, 1 << 24
 """How many times larger than its file what a compressed file holds may be where it is held in memory, and the bytes
 that it may always hold: tables of genomics come to ten times, deflate to a thousand, a genome of N to hundreds."""
@@ -67,9 +70,9 @@ def check_file(path: str | Path) -> None:
             empty = not handle.read(1)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    except ValueError as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except ValueError:
         raise InputError(f"{path}: cannot be read (no file can have this name)") from None
     if empty:
         raise InputError(f"{path}: the file is empty")
@@ -140,8 +143,8 @@ def read_lines(path: str | Path, *, longest: int = LONGEST_LINE) -> Iterator[tup
             for number, raw in enumerate(iter(partial(handle.readline, longest + 3), b""), start=1):
                 line = raw.rstrip(b"\r\n")
                 blanks += not line
-                if blanks > _MOST_BLANKS:
-                    raise InputError(f"{path}: line {number}: found more than {_MOST_BLANKS:,} blank lines")
+                if blanks > MOST_BLANKS:
+                    raise InputError(f"{path}: line {number}: found more than {MOST_BLANKS:,} blank lines")
                 if len(line) > longest:
                     raise InputError(f"{path}: line {number}: found more than {longest:,} bytes, expected a line")
                 if (found := _CONTROL.search(line)) is not None:
@@ -150,7 +153,7 @@ def read_lines(path: str | Path, *, longest: int = LONGEST_LINE) -> Iterator[tup
                 yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError:
             raise InputError(f"{path}: line {number}: not text (expected UTF-8)") from None
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        except BROKEN_GZIP as error:
             raise InputError(f"{path}: truncated or damaged gzip after line {number} ({error})") from None
 
 
@@ -176,7 +179,7 @@ def open_text(source: str | Path | IO[bytes]) -> Iterator[IO[str]]:
             yield lines
     except UnicodeDecodeError:
         raise InputError(f"{name}: not text (expected UTF-8)") from None
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except BROKEN_GZIP as error:
         raise InputError(f"{name}: truncated or damaged gzip ({error})") from None
 
 
@@ -308,7 +311,7 @@ def open_table(path: str | Path) -> Iterator[IO[bytes]]:
             yield handle
     except InputError:
         raise
-    except (ValueError, OverflowError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except (ValueError, OverflowError, *BROKEN_GZIP) as error:
         raise InputError(f"{path}: not a table of this package ({' '.join(str(error).split())})") from None
 
 

@@ -6,10 +6,8 @@ in the case of the file (lower case = soft-masked). A sequence without letters i
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import shutil
-import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
@@ -26,7 +24,7 @@ import pysam
 from neanderthal_nlp.alphabet import check_kind
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.fasta_index import MAX_NAME, BlockedText, PlainText, explain, is_index_of
-from neanderthal_nlp.files import GZIP_MAGIC, check_room, is_gzip, open_binary, replacing, stamp
+from neanderthal_nlp.files import BROKEN_GZIP, GZIP_MAGIC, check_room, is_gzip, open_binary, replacing, stamp
 from neanderthal_nlp.twobit import SIGNATURES, TwoBitFile
 
 _BGZIP_BLOCK = 1 << 16
@@ -294,7 +292,7 @@ def _recompressed(source: Path, target: Path) -> BlockedText:
                     blocks.write(piece)
                     if len(piece) == _COPIED:  # more may follow, and without end
                         _check_spare(source, target.parent)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except BROKEN_GZIP as error:
         raise InputError(f"{source}: truncated or damaged gzip ({error})") from None
     return BlockedText(target)
 

@@ -6,11 +6,9 @@ Two intervals overlap when they share at least one base; intervals that only tou
 
 from __future__ import annotations
 
-import gzip
 import io
 import os
 import re
-import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -20,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from neanderthal_nlp.errors import InputError
-from neanderthal_nlp.files import open_binary, read_lines
+from neanderthal_nlp.files import BROKEN_GZIP, open_binary, read_lines
 
 BED_COLUMNS = ("chrom", "start", "end", "name", "score", "strand", "thickStart", "thickEnd", "itemRgb", "blockCount",
                "blockSizes", "blockStarts")  # fmt: skip
@@ -63,7 +61,7 @@ def _read_three_columns(path: str | Path) -> pd.DataFrame | None:
     try:
         with open_binary(path) as handle:
             content = handle.read()
-    except (EOFError, zlib.error, gzip.BadGzipFile):  # `_read_lines` says in which line
+    except BROKEN_GZIP:  # `_read_lines` says in which line
         return None
     if not _THREE_COLUMNS.fullmatch(content):
         return None

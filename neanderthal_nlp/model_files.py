@@ -61,8 +61,13 @@ _KERAS_MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
 _MOST_MEMBERS, _MOST_GROUPS = 100_000, 1000
 _LARGEST_CONFIG = 1 << 20
 _SLACK, _FEW = 4, 1 << 20
-_NO_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError)
+_NO_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError, ValueError)
 """What zipfile meets damage with."""
+
+
+def minor(version: str) -> str:
+    """Major and minor number of a version of a library, which tell whether it reads a model as it was meant."""
+    return ".".join(version.split(".")[:2])
 
 
 @contextmanager
@@ -88,9 +93,9 @@ def open_archive(path: str | Path) -> Iterator[zipfile.ZipFile]:
             if (damaged := archive.testzip()) is not None:
                 raise zipfile.BadZipFile(f"{damaged} is damaged")
             yield archive
+    except InputError:
+        raise
     except _NO_ZIP as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError(f"{path}: truncated, damaged or not a zip archive ({error}), expected a saved model") from None
 
 

@@ -28,7 +28,7 @@ from skops.io.exceptions import UntrustedTypesFoundException
 
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.files import replacing
-from neanderthal_nlp.model_files import check_nodes, check_skops
+from neanderthal_nlp.model_files import check_nodes, check_skops, minor
 
 ESTIMATORS = (
     RandomForestClassifier,
@@ -72,8 +72,8 @@ def load_model(path: str | Path) -> Any:
             model = skops.io.load(path, trusted=list(TRUSTED))
     except InconsistentVersionWarning as told:
         saved, here = told.original_sklearn_version, told.current_sklearn_version
-        raise InputError(f"{path}: saved by scikit-learn {saved}, expected {_minor(here)} (found here: {here}): make "
-                         f"the model again, or install scikit-learn {_minor(saved)}") from None  # fmt: skip
+        raise InputError(f"{path}: saved by scikit-learn {saved}, expected {minor(here)} (found here: {here}): make "
+                         f"the model again, or install scikit-learn {minor(saved)}") from None  # fmt: skip
     except UntrustedTypesFoundException as error:
         found = str(error).partition("\n")[0]
         raise InputError(f"{path}: {found} Expected a model of this package") from None
@@ -139,10 +139,6 @@ def _refuse_other_versions() -> None:
     scikit-learn restores the attributes of such a model as they are, whatever its own code makes of them by now,
     and promises nothing: scores may be wrong without a word. Patch releases keep what attributes mean.
     """
-    here = re.escape(_minor(sklearn.__version__))
+    here = re.escape(minor(sklearn.__version__))
     warnings.simplefilter("error", InconsistentVersionWarning)
     warnings.filterwarnings("ignore", rf".* from version {here}\.", InconsistentVersionWarning)
-
-
-def _minor(version: str) -> str:
-    return ".".join(version.split(".")[:2])

@@ -23,9 +23,8 @@ import pandas as pd
 from neanderthal_nlp.devices import count_devices
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.files import read_json, replacing, write_json, writing
-from neanderthal_nlp.model_files import check_keras
+from neanderthal_nlp.model_files import check_keras, minor
 from neanderthal_nlp.parameters import BATCH_SIZE, EPOCHS, SPLIT_SEED, VALIDATION_SPLIT
-from neanderthal_nlp.seals import check_seal
 
 METRICS = ("binary_accuracy", "loss", "val_binary_accuracy", "val_loss")
 MONITOR = "val_binary_accuracy"
@@ -128,7 +127,7 @@ def train(
         "validation_split": validation_split,
         "seed": seed,
         "model": json.loads(model.to_json()),
-        "keras": _minor(keras.__version__),  # states of another could be gone on from, but not read by `load_model`
+        "keras": minor(keras.__version__),  # states of another could be gone on from, but not read by `load_model`
     }
     if validation_rows is not None:
         fingerprint |= {"validation_split": None, "validation_rows": _hash_rows(examples, y, held_out)}
@@ -171,8 +170,7 @@ def load_model(path: str | Path) -> keras.Model:
     path = Path(path)
     if not os.path.isfile(path):  # unlike Path.is_file, of any name
         raise InputError(f"{path}: found no such file, expected a Keras model")
-    check_seal(path)
-    check_keras(path)
+    check_keras(path)  # compares its seal, too
     _check_version(path)
     try:
         model = keras.saving.load_model(path, safe_mode=True)
@@ -192,13 +190,9 @@ def _check_version(path: Path) -> None:
             saved = str(json.loads(archive.read("metadata.json"))["keras_version"])
         except (KeyError, TypeError, ValueError):
             raise InputError(f"{path}: found no Keras model (no version of Keras is named in it)") from None
-    if _minor(saved) != _minor(keras.__version__):
-        raise InputError(f"{path}: saved by Keras {saved:.20}, expected {_minor(keras.__version__)} (found here: "
-                         f"{keras.__version__}): make it again, or install Keras {_minor(saved):.20}")  # fmt: skip
-
-
-def _minor(version: str) -> str:
-    return ".".join(version.split(".")[:2])
+    if minor(saved) != minor(keras.__version__):
+        raise InputError(f"{path}: saved by Keras {saved:.20}, expected {minor(keras.__version__)} (found here: "
+                         f"{keras.__version__}): make it again, or install Keras {minor(saved):.20}")  # fmt: skip
 
 
 def predict(model: keras.Model, examples: Examples, *, rows: np.ndarray | None = None) -> np.ndarray:

@@ -88,9 +88,7 @@ class TwoBitFile:
             Runs of the sequence are damaged, or the file became shorter since it was opened.
         """
         first = start // 4
-        packed = np.frombuffer(
-            self._read(self._sequences[name].letters() + first, -(-end // 4) - first), dtype=np.uint8
-        )
+        packed = self._read(self._sequences[name].letters() + first, -(-end // 4) - first)
         letters = _UNPACKED[np.frombuffer(packed, dtype=np.uint8)].reshape(-1)[start - 4 * first : end - 4 * first]
         unknown, masked = self._runs(name)
         for here, there in _within(masked, start, end):

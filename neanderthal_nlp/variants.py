@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +12,7 @@ import pandas as pd
 import pysam
 
 from neanderthal_nlp.errors import InputError
-from neanderthal_nlp.files import GZIP_MAGIC, open_binary
+from neanderthal_nlp.files import BROKEN_GZIP, GZIP_MAGIC, open_binary
 from neanderthal_nlp.genome import silent
 from neanderthal_nlp.intervals import match_naming
 from neanderthal_nlp.variant_index import is_variant_index_of
@@ -171,9 +170,9 @@ def open_variants(path: Path) -> Any:
         with silent():
             file = pysam.VariantFile(str(path.absolute()), index_filename=str(beside.absolute()))
             list(file.header.contigs), list(file.header.samples)  # names may not be text
-    except (OSError, EOFError, ValueError, NotImplementedError, zlib.error) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except (OSError, ValueError, NotImplementedError, *BROKEN_GZIP) as error:
         raise InputError(f"{path}: not a complete VCF or BCF file ({error})") from None
     if file.index is None:
         raise InputError(f"{path}: its index cannot be read: run {index}")

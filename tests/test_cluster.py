@@ -37,7 +37,7 @@ def inputs(tmp_path_factory):
 
 def write_profile(folder, **changes):
     """A profile of ours with changes, in a folder of its own."""
-    profile = yaml.safe_load((cluster.profile_folder("slurm") / "config.yaml").read_text("utf-8"))
+    profile = yaml.safe_load((cluster.read_profile("slurm").folder / "config.yaml").read_text("utf-8"))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.yaml").write_text(yaml.safe_dump({**profile, **changes}))
     return folder
@@ -125,7 +125,7 @@ def test_the_profiles_are_complete(name):
 @pytest.mark.parametrize("name", ["kubernetes", "aws-batch"])
 def test_what_only_a_user_knows_is_asked_for(name, refused):
     with refused(f"clusters/{name}/config.yaml", "container-image, ", "default-storage-prefix: found …"):
-        cluster.profile_folder(name)
+        cluster.read_profile(name)
 
 
 def test_a_dry_run_with_a_profile_names_the_stages(tmp_path, capfd):
@@ -179,7 +179,7 @@ def test_what_cannot_be_used_is_told_of(text, message, tmp_path, capsys):
 def test_without_the_plugin_of_slurm_its_extra_is_named(monkeypatch, refused):
     monkeypatch.setattr(cluster, "find_spec", lambda name: None)
     with refused("--cluster slurm", "pip install 'neanderthal_nlp[cluster]'"):
-        cluster.profile_folder("slurm")
+        cluster.read_profile("slurm")
 
 
 def test_without_slurm_it_is_told_that_it_is_missing(monkeypatch, tmp_path, refused):

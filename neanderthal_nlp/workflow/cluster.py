@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -24,6 +24,13 @@ CLUSTERS = ("slurm", "kubernetes", "aws-batch")
 _OWN_EXECUTORS = ("local", "dryrun", "touch")
 _PATIENCE = 120.0
 _PAUSE = 2.0
+
+
+class Profile(NamedTuple):
+    """A profile of Snakemake: its folder, and what the `config.yaml` in it says."""
+
+    folder: Path
+    settings: dict[str, Any]
 
 
 def needs(rule: str) -> dict[str, Callable[..., int]]:
@@ -58,8 +65,8 @@ def read_resources() -> dict[str, dict[str, int]]:
     return {rule: {"mem_mb": memory, "runtime": minutes} for rule, (memory, minutes) in yaml.safe_load(text).items()}
 
 
-def profile_folder(profile: str) -> Path:
-    """Folder of a profile of Snakemake.
+def read_profile(profile: str) -> Profile:
+    """Read a profile of Snakemake.
 
     Parameters
     ----------
@@ -78,11 +85,12 @@ def profile_folder(profile: str) -> Path:
     if not path.is_file():
         raise InputError(f"--cluster {profile}: found no {path}, expected {', '.join(CLUSTERS)}, or a folder with a "
                          "config.yaml")  # fmt: skip
-    executor = _read(path)["executor"]
+    settings = _read(path)
+    executor = settings["executor"]
     if executor not in _OWN_EXECUTORS and find_spec(f"snakemake_executor_plugin_{executor.replace('-', '_')}") is None:
         what = "'neanderthal_nlp[cluster]'" if executor == "slurm" else f"snakemake-executor-plugin-{executor}"
         raise InputError(f"--cluster {profile}: no executor {executor} in this environment; pip install {what}")
-    return folder
+    return Profile(folder, settings)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -107,14 +115,13 @@ def arguments(profile: str, directory: Path, cores: int | None) -> list[str]:
     Parameters
     ----------
     profile : str
-        See `profile_folder`.
+        See `read_profile`.
     directory : Path
         Folder of the run.
     cores : int or None
         Cores that one job may take; None: as many as the profile says.
     """
-    folder = profile_folder(profile)
-    config = _read(folder / "config.yaml")
+    folder, config = read_profile(profile)
     most = str(cores or config["cores"])
     # In a job Snakemake counts the cores of the whole node; the cap holds there, too.
     words = ["--profile", str(folder), "--cores", most, "--max-threads", most]
@@ -127,9 +134,9 @@ def storage(profile: str) -> str | None:
     Parameters
     ----------
     profile : str
-        See `profile_folder`.
+        See `read_profile`.
     """
-    config = _read(profile_folder(profile) / "config.yaml")
+    config = read_profile(profile).settings
     return str(config.get("default-storage-prefix")) if config.get("default-storage-provider") else None
 
 
@@ -149,7 +156,7 @@ def no_jobs_left(profile: str, directory: Path) -> Iterator[None]:
     Parameters
     ----------
     profile : str
-        See `profile_folder`.
+        See `read_profile`.
     directory : Path
         Folder of the run; its path marks its jobs.
 
@@ -158,7 +165,7 @@ def no_jobs_left(profile: str, directory: Path) -> Iterator[None]:
     InputError
         SLURM is not there, does not answer, or does not end a job.
     """
-    slurm = _read(profile_folder(profile) / "config.yaml")["executor"] == "slurm"
+    slurm = read_profile(profile).settings["executor"] == "slurm"
     if slurm:
         _cancel(directory)
     try:

@@ -24,7 +24,7 @@ from typing import IO
 
 from neanderthal_nlp import cli
 from neanderthal_nlp.errors import InputError
-from neanderthal_nlp.files import remove, stamp
+from neanderthal_nlp.files import check_room, remove, stamp
 from neanderthal_nlp.seals import PART, SEALS, keep_seals
 from neanderthal_nlp.workflow import cluster
 
@@ -251,8 +251,8 @@ def follow(command: Sequence[str], log: Path, told: re.Pattern[str]) -> int:
 def _check_room(folder: Path) -> None:
     """Refuse a folder whose disk is full: Snakemake and the stages cannot tell it in their log, which lies there."""
     try:
-        with tempfile.TemporaryFile(dir=folder) as handle:
-            handle.write(bytes(1 << 20))
+        with tempfile.NamedTemporaryFile(dir=folder) as handle:
+            check_room(handle.name)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(folder)) from None
 
