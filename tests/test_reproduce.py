@@ -22,6 +22,7 @@ from neanderthal_nlp.figures import ARTICLE, FIGURES
 from neanderthal_nlp.files import sha256
 from neanderthal_nlp.parameters import CONTROLS, MODELS
 from neanderthal_nlp.profiles import INPUTS
+from neanderthal_nlp.seals import AGAIN
 
 SMALL = ["epochs=3", "audit_epochs=3", "n_estimators=20", "n_draws=19", "audit_draws=19", "word2vec_windows=40",
          "sweep_features=40", "sweep_windows=200", "sequence_windows=80", "sequence_epochs=1",
@@ -446,7 +447,7 @@ def test_an_edited_result_is_told_of_and_made_again_once_it_is_removed(finished,
         result = run(directory, inputs, "--until", until)
         assert result.returncode == 2
         errors = [line for line in result.stderr.splitlines() if ": error: " in line]
-        expected = rf"{told}: error: results/{name}: changed since it was written \(.*\): remove it, and .*"
+        expected = rf"{told}: error: results/{name}: changed since it was written \(.*\): {re.escape(AGAIN)}"
         assert all(re.fullmatch(expected, line) for line in errors)
         assert errors
         path.unlink()

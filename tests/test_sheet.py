@@ -31,6 +31,7 @@ from neanderthal_nlp.cli import scan_sheet
 from neanderthal_nlp.cli.scan_jobs import join_tables
 from neanderthal_nlp.files import read_json, read_table
 from neanderthal_nlp.genome import open_genome
+from neanderthal_nlp.seals import AGAIN
 from neanderthal_nlp.sheet import MAX_PARTS, cut_parts, read_sheet
 from neanderthal_nlp.workflow import driver
 
@@ -428,7 +429,7 @@ def test_results_that_are_gone_are_made_and_damaged_ones_named(small):
     result = scan(sheet, output, *options)
     assert result.returncode == 2
     assert f"scan: error: {sheet}: line 3: b: {damaged}: changed since it was written" in result.stderr
-    assert "remove it, and" in result.stderr
+    assert AGAIN in result.stderr
     assert damaged.exists()
     assert contents(output / "a") == before["a"]
     assert read_table(output / "genomes.tsv")["windows"].isna().tolist() == [False, True]
