@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from neanderthal_nlp.depleted import draw_depleted
 from neanderthal_nlp.files import write_bed
 from neanderthal_nlp.gene_overlap import intersection_test
-from neanderthal_nlp.intervals import count_overlaps, draw_depleted, read_bed
+from neanderthal_nlp.intervals import count_overlaps, read_bed
 
 N_SAMPLE = 300
 N_DRAWS, N_REFERENCE_DRAWS, MANY_DRAWS = 20, 3, 10_000

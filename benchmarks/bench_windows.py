@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from neanderthal_nlp.depleted import draw_depleted
 from neanderthal_nlp.genome import open_genome
-from neanderthal_nlp.intervals import draw_depleted
 from neanderthal_nlp.sequences import fetch_along_genome, make_windows
 
 N_SAMPLE = 60

@@ -19,7 +19,7 @@ import pytest
 import table
 
 from neanderthal_nlp import intervals, sequences
-from neanderthal_nlp.genes import read_genes
+from neanderthal_nlp.annotation import read_genes
 
 PACKAGES = ("numpy", "numba", "pandas", "scikit-learn", "keras", "tensorflow", "gensim", "pysam", "bioframe")
 TOOLS = ("samtools", "bedtools", "jellyfish")

@@ -18,10 +18,10 @@ import pandas as pd
 import pysam
 
 from neanderthal_nlp import intervals
+from neanderthal_nlp.annotation import read_genes
 from neanderthal_nlp.audit import open_landscape, write_null_genome
 from neanderthal_nlp.audit.null_genome import fasta_lines
 from neanderthal_nlp.files import replacing, write_bed, write_table
-from neanderthal_nlp.genes import read_genes
 from neanderthal_nlp.genome import Genome, open_genome
 
 ROOT = Path(__file__).parents[1]

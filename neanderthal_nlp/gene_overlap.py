@@ -8,9 +8,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from neanderthal_nlp.depleted import DepletedSampler
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.genome import Genome
-from neanderthal_nlp.intervals import DepletedSampler, OverlapCounter, cluster, count_overlaps, cut_gaps
+from neanderthal_nlp.intervals import OverlapCounter, cluster, count_overlaps, cut_gaps
 from neanderthal_nlp.parameters import N_DRAWS
 from neanderthal_nlp.sequences import find_gaps
 
@@ -291,7 +292,7 @@ def intersection_test(
     """Test whether introgressed regions overlap genes less often than depleted ones (article, section 5).
 
     Counts are the rows that `bedtools intersect -a regions -b genes` prints, one per overlapping pair. Each
-    draw gives every region a depleted partner of its chromosome and length (`intervals.draw_depleted`); as in
+    draw gives every region a depleted partner of its chromosome and length (`depleted.draw_depleted`); as in
     the article, partners never overlap introgressed regions. Also as in the article, each partner is drawn on
     its own, while introgressed regions of one locus overlap: the draws spread less than independent data would,
     and p is smaller than the evidence.

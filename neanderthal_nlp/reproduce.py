@@ -22,10 +22,11 @@ from typing import Any
 import yaml
 
 from neanderthal_nlp import inputs
+from neanderthal_nlp.annotation import read_genes
 from neanderthal_nlp.cli.fetch import obtain
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.files import read_table, replacing
-from neanderthal_nlp.genes import read_genes, read_predictions
+from neanderthal_nlp.genes import read_predictions
 from neanderthal_nlp.intervals import read_bed, read_chromsizes
 from neanderthal_nlp.parameters import PROTOCOLS
 from neanderthal_nlp.profiles import INPUTS, read_profile

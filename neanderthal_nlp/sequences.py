@@ -16,6 +16,7 @@ from Bio.Seq import Seq
 from Bio.SeqRecord import SeqRecord
 
 from neanderthal_nlp import intervals
+from neanderthal_nlp.depleted import count_admissible, draw_depleted
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.files import read_table, replacing
 from neanderthal_nlp.genome import Genome
@@ -76,11 +77,11 @@ def draw_partners(
         if usable.empty:
             raise InputError(f"all {len(introgressed)} regions hold an N: has the genome letters there?")
     if drop_unplaced:
-        placeable = intervals.count_admissible(usable, chromsizes, avoid=avoid) > 0
+        placeable = count_admissible(usable, chromsizes, avoid=avoid) > 0
         if not placeable.any():
             raise InputError(f"no admissible start for the partner of any of {len(usable)} regions")
         usable = usable[placeable]
-    return intervals.draw_depleted(usable, chromsizes, avoid=avoid, rng=rng)
+    return draw_depleted(usable, chromsizes, avoid=avoid, rng=rng)
 
 
 def stack_pairs(introgressed: pd.DataFrame, depleted: pd.DataFrame) -> pd.DataFrame:

@@ -31,6 +31,7 @@ from pathlib import Path
 import pandas as pd
 
 from neanderthal_nlp import audit, claims, figures, forest, genes, intervals, kmers, parameters, sequences, splits
+from neanderthal_nlp.annotation import read_genes
 from neanderthal_nlp.audit import gene_table
 from neanderthal_nlp.demo import write_demo
 from neanderthal_nlp.genome import open_genome
@@ -93,7 +94,7 @@ f"{len(train):,} windows train the forest, {len(parts.test):,} are held out"
 # content. `score_rule` says of each gene whether it is scored, or the first reason why not.
 
 # %%
-annotation = intervals.match_naming(genes.read_genes(paths["genes"]), genome.chromsizes)
+annotation = intervals.match_naming(read_genes(paths["genes"]), genome.chromsizes)
 annotation.head()
 
 # %%

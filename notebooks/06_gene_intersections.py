@@ -31,7 +31,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from neanderthal_nlp import audit, claims, figures, gene_overlap, genes, intervals, sequences
+from neanderthal_nlp import audit, claims, figures, gene_overlap, intervals, sequences
+from neanderthal_nlp.annotation import read_genes
 from neanderthal_nlp.demo import write_demo
 from neanderthal_nlp.genome import open_genome
 from neanderthal_nlp.profiles import read_profile
@@ -55,7 +56,7 @@ genome = open_genome(paths["genome"], cache=workspace)
 sizes = sequences.assembly_sizes(genome, assembly=settings["assembly"], chromsizes=settings["chromsizes"])
 introgressed = intervals.read_regions(paths["introgressed"], sizes)
 gaps = sequences.find_gaps(genome, sizes)
-annotation = intervals.match_naming(genes.read_genes(paths["genes"]), sizes)
+annotation = intervals.match_naming(read_genes(paths["genes"]), sizes)
 f"{len(introgressed):,} introgressed regions, {len(annotation):,} genes"
 
 # %% [markdown]

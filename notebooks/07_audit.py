@@ -45,6 +45,7 @@ import pandas as pd
 from IPython.display import Markdown
 
 from neanderthal_nlp import audit, evaluation, forest, gene_overlap, genes, intervals, kmers, sequences, splits
+from neanderthal_nlp.annotation import read_genes
 from neanderthal_nlp.audit import gene_table, ladder, matching, meaning
 from neanderthal_nlp.demo import write_demo
 from neanderthal_nlp.figures import audit as figures
@@ -303,7 +304,7 @@ Markdown(" ".join(findings.describe_null(rung_table, null_table)))
 # gene anew by forests that saw nothing of its chromosome, and calibrates the scores (Platt 1999).
 
 # %%
-annotation = intervals.match_naming(genes.read_genes(paths["genes"]), sizes)
+annotation = intervals.match_naming(read_genes(paths["genes"]), sizes)
 train, labels = windows.iloc[parts["article"].train], windows["label"].to_numpy()
 trained = forest.fit_forest(
     counts[parts["article"].train],

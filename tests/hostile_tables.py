@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from hostile import Reader
 
-from neanderthal_nlp import files, genes, intervals, predictions, profiles, sequences, sheet, splits
+from neanderthal_nlp import annotation, files, genes, intervals, predictions, profiles, sequences, sheet, splits
 from neanderthal_nlp.audit.gene_table import GENE_COLUMNS
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.files import write_table
@@ -201,7 +201,7 @@ READERS = {
         check=_check_sizes,
     ),
     "genes": Reader(
-        lambda: _with_gzip(_GENES), genes.read_genes,
+        lambda: _with_gzip(_GENES), annotation.read_genes,
         (b"gene", b"gene_id \"", b"transcript_id", b"ID=", b"Name=", b"%00", b"%0A", b";", b":", b"##FASTA\n",
          *_PLACES),
         check=_check_genes,

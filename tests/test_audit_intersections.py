@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neanderthal_nlp import cli
+from neanderthal_nlp.annotation import read_genes
 from neanderthal_nlp.audit import intersection_audit
 from neanderthal_nlp.audit import intersections as module
 from neanderthal_nlp.audit.intersections import VARIANTS, bootstrap_ratio, conclude, invert_draws
 from neanderthal_nlp.evaluation import Interval
 from neanderthal_nlp.gene_overlap import LocalGC, complete_bins, intersection_test, summarise_draws
-from neanderthal_nlp.genes import read_genes
 from neanderthal_nlp.intervals import cluster, cut_gaps, merge_overlapping, read_bed, read_chromsizes
 
 SIZES = {"chr1": 3_000_000, "chr2": 2_000_000}

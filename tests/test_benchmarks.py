@@ -16,8 +16,8 @@ from sklearn.ensemble import RandomForestClassifier
 from twobit import write_twobit
 
 from neanderthal_nlp import intervals
+from neanderthal_nlp.annotation import read_genes
 from neanderthal_nlp.files import write_bed, write_table
-from neanderthal_nlp.genes import read_genes
 from neanderthal_nlp.genome import open_genome
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))

@@ -202,10 +202,11 @@ def squeue(monkeypatch, tmp_path):
     return lambda times: (tmp_path / "failures").write_text("no answer\n" * times)
 
 
-def test_a_slurm_that_does_not_answer_at_once_is_asked_again(squeue, tmp_path):
+def test_a_slurm_that_does_not_answer_at_once_is_asked_again_and_that_is_told_once(squeue, tmp_path, capsys):
     squeue(3)
     with cluster.no_jobs_left("slurm", tmp_path):
         assert (tmp_path / "failures").read_text() == ""
+    assert capsys.readouterr().err == "squeue: Socket timed out; asked again for up to 120 seconds\n"
 
 
 def test_a_slurm_that_does_not_answer_stops_a_run_before_it_begins_and_not_after(

@@ -8,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neanderthal_nlp import gene_overlap as module
+from neanderthal_nlp.annotation import read_genes
+from neanderthal_nlp.depleted import draw_depleted
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.gene_overlap import (
     gc_content,
@@ -16,8 +18,7 @@ from neanderthal_nlp.gene_overlap import (
     overall_gc,
     summarise_draws,
 )
-from neanderthal_nlp.genes import read_genes
-from neanderthal_nlp.intervals import draw_depleted, read_bed, read_chromsizes
+from neanderthal_nlp.intervals import read_bed, read_chromsizes
 
 SIZES = {"chr1": 40_000, "chr2": 25_000}
 

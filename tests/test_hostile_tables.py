@@ -18,7 +18,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neanderthal_nlp import files, genes, intervals, profiles, splits
+from neanderthal_nlp import annotation, files, intervals, profiles, splits
 from neanderthal_nlp.bundle import read_bundle
 from neanderthal_nlp.errors import LONGEST, InputError
 
@@ -100,7 +100,7 @@ def test_a_line_of_five_megabytes_is_refused(name, tmp_path):
     assert "line 1: found more than 1,048,576 bytes" in refused(name, path)
 
 
-@pytest.mark.parametrize("read", [intervals.read_bed, genes.read_genes])
+@pytest.mark.parametrize("read", [intervals.read_bed, annotation.read_genes])
 def test_a_million_blank_lines_are_too_many(read, tmp_path):
     path = tmp_path / "blank"
     path.write_bytes(b"chr1\t1\t5\n" + b"\n" * 1_000_001)
@@ -227,7 +227,7 @@ def test_names_are_text(name, tmp_path):
     frame = pd.DataFrame({"chrom": [name] * 2, "start": [1, 5], "end": [2, 9], "name": [name] * 2})
     files.write_bed(frame, tmp_path / "x.bed")
     pd.testing.assert_frame_equal(intervals.read_bed(tmp_path / "x.bed"), frame)
-    assert genes.read_genes(tmp_path / "x.bed")["gene_symbol"].tolist() == [name] * 2
+    assert annotation.read_genes(tmp_path / "x.bed")["gene_symbol"].tolist() == [name] * 2
     assert os.listdir(tmp_path) == ["x.bed"]
 
 
@@ -324,7 +324,7 @@ def test_what_is_written_as_bed_is_read_again(rows, zipped, tmp_path):
     if zipped:
         path.write_bytes(gzip.compress(path.read_bytes(), 1, mtime=0))
     pd.testing.assert_frame_equal(intervals.read_bed(path), frame, check_dtype=False)
-    found = genes.read_genes(path)
+    found = annotation.read_genes(path)
     expected = frame.rename(columns={"name": "gene_symbol"}).drop_duplicates(ignore_index=True)
     expected["gene_symbol"] = np.where(
         expected["gene_symbol"] == ".",

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neanderthal_nlp.audit import matching
+from neanderthal_nlp.depleted import draw_depleted
 from neanderthal_nlp.genome import open_genome
-from neanderthal_nlp.intervals import count_overlaps, draw_depleted
+from neanderthal_nlp.intervals import count_overlaps
 
 SIZE = 400_000
 

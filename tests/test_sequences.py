@@ -9,6 +9,7 @@ import bioframe
 import numpy as np
 import pandas as pd
 import pytest
+from frames import COLUMNS, bed
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -17,13 +18,7 @@ from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.files import write_table
 from neanderthal_nlp.kmers import get_kmers
 
-COLUMNS = ["chrom", "start", "end"]
 TINY = {"chr1": "ACGTNacgtaccagtaNNgattacagattacatt", "chr2": "ccatgnNNACGTTTGCA", "chr3": "GATTACA" * 5}
-
-
-def bed(*rows):
-    """A frame of intervals; typed also where it is empty."""
-    return pd.DataFrame(list(rows), columns=COLUMNS).astype({"start": np.int64, "end": np.int64})
 
 
 class TinyGenome:

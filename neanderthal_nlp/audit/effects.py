@@ -12,9 +12,10 @@ import pandas as pd
 
 from neanderthal_nlp.audit.deviations import Effect
 from neanderthal_nlp.audit.intersections import invert_draws
+from neanderthal_nlp.depleted import count_admissible
 from neanderthal_nlp.gene_overlap import gc_content, intersection_test, summarise_draws
 from neanderthal_nlp.genome import Genome
-from neanderthal_nlp.intervals import count_admissible, count_overlaps, cut_gaps
+from neanderthal_nlp.intervals import count_overlaps, cut_gaps
 from neanderthal_nlp.parameters import N_DRAWS, WINDOW_LENGTH
 from neanderthal_nlp.sequences import clear_pairs, draw_partners, stack_pairs
 
@@ -195,7 +196,7 @@ def gene_list(genes: pd.DataFrame, predictions: pd.DataFrame, published: pd.Data
     Parameters
     ----------
     genes : DataFrame
-        `chrom, start, end, gene_symbol`, as `genes.read_genes` reads it.
+        `chrom, start, end, gene_symbol`, as `annotation.read_genes` reads it.
     predictions : DataFrame
         The run's table: `Gene, Gene_Symbol, Predict`.
     published : DataFrame, optional

@@ -335,7 +335,7 @@ def summarise_genes(tables: Mapping[str, pd.DataFrame], *, length: int = GENE_LE
 
 
 def check_annotated(table: pd.DataFrame, annotation: pd.DataFrame, *, source: str) -> None:
-    """Refuse a prediction table that holds genes which an annotation (`genes.read_genes`) lacks.
+    """Refuse a prediction table that holds genes which an annotation (`annotation.read_genes`) lacks.
 
     Raises
     ------

@@ -19,15 +19,14 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from neanderthal_nlp.depleted import DepletedSampler, count_admissible
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.evaluation import CONFIDENCE, Interval
 from neanderthal_nlp.gene_overlap import IntersectionTest, LocalGC, check_genes, complete_bins, summarise_draws
 from neanderthal_nlp.intervals import (
-    DepletedSampler,
     OverlapCounter,
     check_regions,
     cluster,
-    count_admissible,
     cut_gaps,
     merge_overlapping,
 )

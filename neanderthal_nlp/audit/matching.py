@@ -15,9 +15,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from neanderthal_nlp.depleted import DepletedSampler
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.genome import Genome
-from neanderthal_nlp.intervals import DepletedSampler, count_overlaps
+from neanderthal_nlp.intervals import count_overlaps
 from neanderthal_nlp.parameters import WINDOW_LENGTH
 from neanderthal_nlp.sequences import fetch_along_genome
 

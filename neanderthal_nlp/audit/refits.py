@@ -222,7 +222,7 @@ def gene_texts(
     Parameters
     ----------
     genes : DataFrame
-        As `genes.read_genes` returns it.
+        As `annotation.read_genes` returns it.
     genome : Genome
     length, other : int
         First nucleotides of a gene that are counted.

@@ -356,8 +356,8 @@ def genes(
     cache: Cache = None,
 ) -> None:
     """Predict with the forest which genes hold Neanderthal DNA."""
-    from neanderthal_nlp import genes as annotation
-    from neanderthal_nlp import intervals
+    from neanderthal_nlp import annotation, intervals
+    from neanderthal_nlp import genes as predictions
     from neanderthal_nlp.genome import open_genome
 
     stage = Stage("genes", directory)
@@ -365,8 +365,8 @@ def genes(
     frame = annotation.read_genes(genes)
     with open_genome(genome, cache=cache) as letters, about(genes):
         frame = intervals.match_naming(frame, letters.chromsizes)
-        verdicts = annotation.score_rule(frame, letters, length=length)
-        table = annotation.predict_genes(frame, letters, model, length=length, k=k, reasons=verdicts)
+        verdicts = predictions.score_rule(frame, letters, length=length)
+        table = predictions.predict_genes(frame, letters, model, length=length, k=k, reasons=verdicts)
     reasons = verdicts.value_counts()
     write_table(table, stage.results / "genes.tsv")
     stage.record(
@@ -379,7 +379,7 @@ def genes(
     stage.say(f"{int(table['Predict'].sum()):,} of {len(table):,} scored genes predicted to hold Neanderthal DNA "
               f"(not scored: {skipped or 'none'})")  # fmt: skip
     if published is not None:
-        same = annotation.compare_predictions(table, annotation.read_predictions(published))
+        same = predictions.compare_predictions(table, predictions.read_predictions(published))
         stage.say(f"{same.n_shared:,} genes shared with {published.name}: Pearson correlation of Prob_1 "
                   f"{same.pearson:.2f}, Spearman {same.spearman:.2f}, "
                   f"same prediction for {same.agreement:.1%}")  # fmt: skip
@@ -439,8 +439,7 @@ def intersections(
     cache: Cache = None,
 ) -> None:
     """Compare the genes that introgressed regions meet with those that depleted draws meet."""
-    from neanderthal_nlp import gene_overlap, intervals
-    from neanderthal_nlp import genes as annotation
+    from neanderthal_nlp import annotation, gene_overlap, intervals
     from neanderthal_nlp.genome import open_genome
 
     stage = Stage("intersections", directory)

@@ -98,8 +98,7 @@ def genes(
     cache: Cache = None,
 ) -> None:
     """Flag every scored gene with what training has seen of it, and score it by models that saw nothing of it."""
-    from neanderthal_nlp import evaluation, intervals, sequences
-    from neanderthal_nlp import genes as annotation
+    from neanderthal_nlp import annotation, evaluation, intervals, sequences
     from neanderthal_nlp.audit import gene_table
     from neanderthal_nlp.audit.out_of_fold import score_out_of_fold
     from neanderthal_nlp.genome import open_genome
@@ -199,8 +198,7 @@ def intersections(
     cache: Cache = None,
 ) -> None:
     """Test whether introgressed regions avoid genes once dependence, gaps and GC content are taken care of."""
-    from neanderthal_nlp import gene_overlap, intervals
-    from neanderthal_nlp import genes as annotation
+    from neanderthal_nlp import annotation, gene_overlap, intervals
     from neanderthal_nlp.audit import intersection_audit
     from neanderthal_nlp.genome import open_genome
 

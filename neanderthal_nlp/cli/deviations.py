@@ -54,9 +54,9 @@ def deviations(
     cache: Cache = None,
 ) -> None:
     """Measure every place where the article's text, its published code and this package differ."""
-    from neanderthal_nlp import genes as annotation
-    from neanderthal_nlp import intervals
+    from neanderthal_nlp import annotation, intervals
     from neanderthal_nlp.audit import deviations as listed
+    from neanderthal_nlp.genes import read_predictions
     from neanderthal_nlp.genome import open_genome
 
     stage = Stage("audit deviations", directory)
@@ -65,7 +65,7 @@ def deviations(
     blocks = intervals.match_naming(read_gaps(gaps or stage.results / "gaps.bed"), sizes)
     published = None if published_depleted is None else _read_partners(stage, published_depleted, sizes)
     frame = intervals.match_naming(annotation.read_genes(genes), sizes)
-    table = None if published_genes is None else annotation.read_predictions(published_genes)
+    table = None if published_genes is None else read_predictions(published_genes)
     effects = [
         *_from_tables(stage, frame, table, intersections),
         *_from_coordinates(stage, frame, sizes, blocks, published, draws, settings),

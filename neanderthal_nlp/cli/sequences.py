@@ -324,7 +324,7 @@ def _describe_lstm(
 
 def _predict_genes(lstm: Path, genome: Path, genes: Path, output: Path, cache: Path | None) -> dict[str, Any]:
     """Write `sequence_genes.tsv`."""
-    from neanderthal_nlp import genes as annotation
+    from neanderthal_nlp import annotation
     from neanderthal_nlp.genome import open_genome
     from neanderthal_nlp.intervals import match_naming
     from neanderthal_nlp.recurrent import predict_genes_recurrent

@@ -200,14 +200,17 @@ def _queued(directory: Path) -> list[str]:
 def _slurm(program: str, *words: str) -> str:
     if shutil.which(program) is None:
         raise InputError(f"{program}: not found; a run on SLURM is started where its commands are")
-    deadline = time.monotonic() + _PATIENCE
+    deadline, told = time.monotonic() + _PATIENCE, False
     while True:
         result = subprocess.run(
             [program, *words], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
         )
         if result.returncode == 0:
             return result.stdout
+        trouble = f"{program}: {' '.join(result.stderr.split()) or f'exit status {result.returncode}'}"
         if time.monotonic() > deadline:  # a busy SLURM lets a call time out now and then
-            break
+            raise InputError(trouble)
+        if not told:
+            print(f"{trouble}; asked again for up to {_PATIENCE:.0f} seconds", file=sys.stderr, flush=True)
+            told = True
         time.sleep(_PAUSE)
-    raise InputError(f"{program}: {' '.join(result.stderr.split()) or f'exit status {result.returncode}'}")
