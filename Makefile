@@ -29,10 +29,10 @@ figures: $(VENV)/.core
 # On cores that are shared, BLAS threads wait for one another: one of them is faster than two.
 test notebooks notebooks-article cluster faults: export OMP_NUM_THREADS ?= 1
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 notebooks: $(VENV)/.dev
-	$(BIN)/python -m pytest --nbmake notebooks
+	$(BIN)/python -m pytest --numprocesses 2 --nbmake notebooks
 
 notebooks-article: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/long_notebooks.py

@@ -31,6 +31,12 @@ settings.register_profile(
 settings.load_profile("project")
 
 LINE = 60
+SLOWEST = ["test_reproduce", "test_sheet", "test_cluster", "test_determinism", "test_documentation"]
+"""They begin, so that no worker still has one of them where the others have nothing left."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: SLOWEST.index(item.path.stem) if item.path.stem in SLOWEST else len(SLOWEST))
 
 
 def random_letters(n: int, seed: int, alphabet: str = "ACGTacgt") -> str:
