@@ -90,7 +90,8 @@ def document(path, *, compare=True):
 def is_finished(directory):
     """Whether a run is complete and younger than the code that makes it."""
     report = directory / "report.html"
-    code = [path.stat().st_mtime for path in (ROOT / "neanderthal_nlp").rglob("*") if path.suffix != ".pyc"]
+    files = [path for path in (ROOT / "neanderthal_nlp").rglob("*") if path.is_file()]
+    code = [path.stat().st_mtime for path in files if path.parent.name != "__pycache__"]
     return report.exists() and report.stat().st_mtime > max(code)
 
 
