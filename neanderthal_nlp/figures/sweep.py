@@ -21,8 +21,8 @@ _LINES = [(model, canonical) for model in LEARNER_NAMES for canonical in _STRAND
 _CAPTION = (
     "Canonical: a word and its reverse complement are counted together; of one letter, that is the GC content. A model "
     "learns from at most {n_features:,} words.\nVertical lines: 95 % intervals by bootstrap over clusters of "
-    "overlapping regions. Ring: chosen by folds of the training chromosomes alone, the simplest\nmodel within one "
-    "standard error of the best."
+    "overlapping regions. Dotted: chance. Ring: chosen by folds of the training\nchromosomes alone, the simplest model "
+    "within one standard error of the best."
 )
 
 
@@ -51,15 +51,13 @@ def plot_sweep(sweep: pd.DataFrame, null: pd.DataFrame | None = None) -> Figure:
     for axes, (title, table) in zip(panels, tables.items(), strict=True):
         axes.axhline(0.5, color="0.35", linewidth=0.9, linestyle=(0, (1, 1)))
         _draw_lines(axes, table)
-        _mark_points(axes, table)
+        _mark_chosen(axes, table)
         axes.set_xticks(np.unique(table["k"]))
         axes.set_xlim(table["k"].min() - 0.5, table["k"].max() + 0.5)
         axes.set_xlabel("Length of the words, nt")
-        axes.set_title(f"{title}: {table['n_train'].max():,} training windows")
+        axes.set_title(f"{title}: {table['n_train'].max():,} training windows\n{_name_points(table)}")
     lowest, highest = (pd.concat(tables.values())[column] for column in ("low", "high"))
     panels[0].set_ylim(np.nanmin([0.45, lowest.min() - 0.02]), np.nanmax([0.65, highest.max() + 0.05]))
-    panels[0].text(0.99, 0.5, "chance", transform=panels[0].get_yaxis_transform(), ha="right", va="bottom",
-                   fontsize=6.5, color="0.35")  # fmt: skip
     panels[0].set_ylabel("AUROC on held-out chromosomes")
     figure.legend(
         handles=[_handle(*line) for line in _LINES],
@@ -96,17 +94,20 @@ def _draw_lines(axes: Axes, table: pd.DataFrame) -> None:
                   linestyle=line.get_linestyle(), markerfacecolor=line.get_markerfacecolor())  # fmt: skip
 
 
-def _mark_points(axes: Axes, table: pd.DataFrame) -> None:
-    """Name what knows the GC content alone, and put a ring around the model that was chosen."""
-    rows = table[table["model"].isin(LEARNER_NAMES)]
-    for row in records(rows[rows["chosen"]]):
+def _mark_chosen(axes: Axes, table: pd.DataFrame) -> None:
+    """Put a ring around the model that was chosen."""
+    for row in records(_known(table)[lambda rows: rows["chosen"]]):
         axes.plot(_place(row.k, row.model, row.canonical), row.auroc, "o", markersize=10, markerfacecolor="none",
                   markeredgecolor="#D55E00")  # fmt: skip
-        top = row.auroc if np.isnan(row.high) else row.high
-        axes.annotate(f"chosen: {row.auroc:.2f}", (_place(row.k, row.model, row.canonical), top), xytext=(0, 3),
-                      textcoords="offset points", ha="center", va="bottom", fontsize=6.5, weight="bold")  # fmt: skip
-    shortest = rows[rows["k"] == 1]
-    gc = shortest[shortest["canonical"] & (shortest["model"] == "logistic_regression")]
-    for row in records(gc):  # below the intervals, so that it never meets the name of what was chosen
-        axes.annotate(f"GC alone: {row.auroc:.2f}", (_place(1, row.model, True), shortest["low"].min()),
-                      xytext=(-3, -3), textcoords="offset points", ha="left", va="top", fontsize=6.5)  # fmt: skip
+
+
+def _name_points(table: pd.DataFrame) -> str:
+    """Areas of the model that was chosen and of the GC content alone; beside their points they would meet others."""
+    rows = _known(table)
+    gc = rows[(rows["k"] == 1) & rows["canonical"] & (rows["model"] == "logistic_regression")]
+    named = {"chosen (ring)": rows[rows["chosen"]], "GC content alone": gc}
+    return ", ".join(f"{name} {row.auroc:.2f}" for name, found in named.items() for row in records(found))
+
+
+def _known(table: pd.DataFrame) -> pd.DataFrame:
+    return table[table["model"].isin(LEARNER_NAMES)]
