@@ -187,7 +187,9 @@ class HaplotypeGenome:
         self._file = open_variants(self.path)
         self._contigs = list(self._file.header.contigs)
         self.sample = choose_sample(self.path, list(self._file.header.samples), sample)
-        self._file.subset_samples([self.sample])
+        if "," not in self.sample and not self.sample.startswith("^"):  # signs of htslib's: several, all but
+            self._file.subset_samples([self.sample])
+        self._column = list(self._file.header.samples).index(self.sample)
 
     def close(self) -> None:
         """Close the VCF."""
@@ -286,7 +288,7 @@ class HaplotypeGenome:
         """
         self.check(chrom, start, end)
         try:
-            return count_alleles(self._records(chrom, int(start), self.chromsizes[chrom]), end)
+            return count_alleles(self._records(chrom, int(start), self.chromsizes[chrom]), end, self._column)
         except InputError:
             raise
         except ValueError as error:
@@ -316,7 +318,7 @@ class HaplotypeGenome:
     def _calls(self, chrom: str, start: int, end: int, counts: Counter[str]) -> Iterator[Call]:
         unphased, first = 0, ""
         for record in self._records(chrom, start, end):
-            genotype, alleles = self._about(record, read_genotype)
+            genotype, alleles = self._about(record, partial(read_genotype, sample=self._column))
             reason, allele = pick_allele(alleles, self.copy)
             if record.start < start:
                 counts[BEFORE] += allele > 0

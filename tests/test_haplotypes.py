@@ -442,6 +442,15 @@ def test_genotypes_without_an_allele_to_place_are_no_error(spell, genotype):
         assert found.counts[UNPHASED] == 0
 
 
+def test_a_sample_whose_name_htslib_takes_for_a_list_is_itself(spell):
+    names = ["a", "b", "a,b", "^a", "-", "-b", "^"]
+    rows = [
+        (2 + i, "G", "T", " ".join("0|0" if i != j else "1|1" for j in range(len(names)))) for i in range(len(names))
+    ]
+    for i, name in enumerate(names):
+        assert spell("A" + "G" * 9, rows, samples=names, sample=name).sequence == "A" + "G" * i + "T" + "G" * (8 - i)
+
+
 def test_samples_are_told_apart(spell, refused):
     records = [(3, "G", "T", "1|0 0|1 0|0 0|0 0|0 0|0")]
     names = [f"s{i}" for i in range(6)]

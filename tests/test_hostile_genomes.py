@@ -381,6 +381,17 @@ def test_of_two_indexes_of_variants_the_right_one_is_used(tmp_path, stale):
         assert [record.pos for record in file.fetch("contig_7")] == [9]
 
 
+def test_a_bcf_without_one_of_its_contigs_is_refused(tmp_path, refused):
+    path = tmp_path / "x.bcf"
+    (tmp_path / "plain.vcf").write_bytes(LONG_HEAD + CALL)
+    pysam.bcftools.view("-Ob", "-o", str(path), str(tmp_path / "plain.vcf"), catch_stdout=False)
+    content = gzip.decompress(path.read_bytes())
+    path.write_bytes(blocked(content.replace(b"ID=contig_3,", b"ID?contig_3,")))
+    pysam.bcftools.index(str(path))
+    with refused(path, "a contig of its header is missing"):
+        open_variants(path)
+
+
 # 2bit ---------------------------------------------------------------------------------------------------------
 
 
