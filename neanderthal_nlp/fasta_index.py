@@ -191,7 +191,9 @@ def is_index_of(index: Path, text: Text, block_index: Path | None = None) -> boo
         return False
     before = 0
     for entry in entries:
-        if not 0 < entry.bases < entry.width or not before < entry.offset <= before + _HEADERS:
+        if not 0 < entry.bases < entry.width <= entry.bases + _HEADERS:
+            return False
+        if entry.bases > entry.length or not before < entry.offset <= before + _HEADERS:
             return False
         end = entry.end()
         if end > text.size or not _is_header(_behind(text, before, entry.offset), entry.name):

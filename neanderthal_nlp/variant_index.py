@@ -79,7 +79,7 @@ class _Reader:
             self._skip(length)
         if not (0 < shift <= 30 and 0 <= depth <= 10 and shift + 3 * depth <= 62):
             raise ValueError("depth")
-        most = ((1 << 3 * depth + 3) - 1) // 7 + 1
+        most = ((1 << 3 * depth + 3) - 1) // 7
         end = max((self._sequence(most) for _ in range(n)), default=0)
         if len(self._raw) - self._here not in (0, 8):  # a number of records without a place may follow
             raise ValueError("length")
@@ -87,16 +87,19 @@ class _Reader:
 
     def _sequence(self, most: int) -> int:
         (n_bins,) = self._take("i")
-        end = 0
+        end, found = 0, set()
         for _ in range(n_bins):
             number, *_, n_chunks = self._take("IQi" if self._is_csi else "Ii")
             chunks = self._integers(2 * n_chunks)
-            if number > most or n_chunks < 1:
+            if number == most or number > most + 1 or n_chunks < 1:
                 raise ValueError("bin")
-            if number < most:  # the last bin holds numbers of records
+            if number < most:  # that of most + 1 holds numbers of records
                 if (chunks[::2] > chunks[1::2]).any():
                     raise ValueError("chunk")
                 end = max(end, int(chunks[1::2].max()))
+            found.add(number)
+        if most == 1 and found and 0 not in found:  # htslib looks for it for ever
+            raise ValueError("bin")
         if not self._is_csi:
             self._integers(self._take("i")[0])
         return end

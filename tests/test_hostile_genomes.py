@@ -246,6 +246,8 @@ def test_the_index_that_samtools_makes_is_the_files(fasta):
         "".join(INDEX.splitlines(True)[:2]), "".join(INDEX.splitlines(True)[1:]), INDEX + INDEX, "x" * 10_000,
         "".join(reversed(INDEX.splitlines(True))), INDEX.replace("10\t11", "0\t0"), INDEX.replace("33", "3" * 5_000),
         INDEX + "\n\n", INDEX.replace("33", "+33"), INDEX.replace("33", "3_3"),
+        # samtools looks at these of a sequence on one line, too
+        INDEX.replace("45\t10\t11", f"45\t10\t{10**40}"), INDEX.replace("45\t10\t11", f"45\t{10**40}\t{10**41}"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("place", ["beside", "cached"])
@@ -354,6 +356,23 @@ def test_variants_without_records_are_read_if_the_header_takes_many_blocks(tmp_p
         assert list(file.fetch("contig_7")) == []
     write(LONG_HEAD + CALL)
     with refused(path, "of another version"):
+        open_variants(path)
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_an_index_of_one_level_without_its_bin_is_refused(tmp_path, refused, number):
+    path, index = tmp_path / "x.bcf", tmp_path / "x.bcf.csi"
+    (tmp_path / "plain.vcf").write_bytes(LONG_HEAD + CALL)
+    pysam.bcftools.view("-Ob", "-o", str(path), str(tmp_path / "plain.vcf"), catch_stdout=False)
+    path.write_bytes(blocked(gzip.decompress(path.read_bytes())))
+    pysam.bcftools.index(str(path))
+    raw = bytearray(gzip.decompress(index.read_bytes()))
+    assert struct.unpack_from("<3i", raw, 4) == (14, 0, 0)
+    place = 20 + 7 * 4  # behind the number of sequences and those without bins
+    assert struct.unpack_from("<iI", raw, place) == (2, 0)
+    struct.pack_into("<I", raw, place + 4, number)
+    index.write_bytes(blocked(bytes(raw)))
+    with refused(path, "its index cannot be read"):
         open_variants(path)
 
 
