@@ -87,7 +87,8 @@ class _Reader:
 
     def _sequence(self, most: int) -> int:
         (n_bins,) = self._take("i")
-        end, found = 0, set()
+        end = 0
+        found: set[int] = set()
         for _ in range(n_bins):
             number, *_, n_chunks = self._take("IQi" if self._is_csi else "Ii")
             chunks = self._integers(2 * n_chunks)
