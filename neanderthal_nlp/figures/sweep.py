@@ -96,7 +96,8 @@ def _draw_lines(axes: Axes, table: pd.DataFrame) -> None:
 
 def _mark_chosen(axes: Axes, table: pd.DataFrame) -> None:
     """Put a ring around the model that was chosen."""
-    for row in records(_known(table)[lambda rows: rows["chosen"]]):
+    rows = _known(table)
+    for row in records(rows[rows["chosen"]]):
         axes.plot(_place(row.k, row.model, row.canonical), row.auroc, "o", markersize=10, markerfacecolor="none",
                   markeredgecolor="#D55E00")  # fmt: skip
 
