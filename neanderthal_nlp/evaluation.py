@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
+from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.splits import Split, folds, read_split, split
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
 
 CONFIDENCE = 0.95
 _NO_PROBABILITY = frozenset({"linear_svm"})
+_LOG_ODDS = "naive_bayes"
 _CHUNK = 1 << 22
 
 
@@ -259,7 +261,13 @@ def evaluate_scores(
     -------
     dict of str to Evaluation
         By model, in the order of the scores.
+
+    Raises
+    ------
+    InputError
+        A label is neither 0 nor 1, or a score is no number, or no probability where the model gives one.
     """
+    _check_scores(scores)
     clusters = windows["cluster"].to_numpy()
     return {
         str(model): evaluate(
@@ -275,8 +283,22 @@ def evaluate_scores(
     }
 
 
+def _check_scores(scores: pd.DataFrame) -> None:
+    model, score = scores["model"], pd.to_numeric(scores["score"], errors="coerce")
+    bounded = ~model.isin(_NO_PROBABILITY | {_LOG_ODDS})
+    for name, wrong, expected in (
+        ("label", ~scores["label"].isin((0, 1)), "0 or 1"),
+        ("score", bounded & ~score.between(0, 1), "a probability from 0 to 1"),
+        ("score", score.isna(), "a number"),
+    ):
+        if wrong.any():
+            first = scores[wrong].iloc[0]
+            raise InputError(f"predictions of {first['model']}: window {first['window']}: found {name} "
+                             f"{first[name]!s:.40}, expected {expected}")  # fmt: skip
+
+
 def _probability(model: str, score: np.ndarray) -> np.ndarray | None:
     """Probabilities behind scores; none where the model has none, whatever range its scores happen to have."""
-    if model == "naive_bayes":
+    if model == _LOG_ODDS:
         return expit(score)
     return None if model in _NO_PROBABILITY else score

@@ -159,9 +159,9 @@ def read_index(path: Path, *, limit: int) -> list[Entry]:
         It is longer, not UTF-8, or a line is not five columns of which the last four are numbers.
     """
     with path.open("rb") as handle:
-        raw = handle.read(limit + 1)
-    if len(raw) > limit:
-        raise ValueError("too long")
+        if os.fstat(handle.fileno()).st_size > limit:  # not read up to it: a damaged file may call for terabytes
+            raise ValueError("too long")
+        raw = handle.read()
     entries = []
     for line in raw.decode().removesuffix("\n").split("\n"):
         name, *columns = line.split("\t")

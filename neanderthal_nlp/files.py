@@ -16,8 +16,9 @@ import re
 import shutil
 import stat
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -45,6 +46,7 @@ REPORTED_PACKAGES = (
     "hmmlearn",
 )  # fmt: skip
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_KEPT: ContextVar[frozenset[str]] = ContextVar("_KEPT", default=frozenset())
 _CONTROL = re.compile(rb"[\0-\x08\x0a-\x1f\x7f]")
 _NO_NAME = re.compile(r"[\0-\x1f\x7f]|^\s+$")
 FOLDED, SMALL = 100, 1 << 24
@@ -207,12 +209,48 @@ def remove(path: Path) -> None:
 
 
 @contextmanager
+def keeping(paths: Iterable[str | Path]) -> Iterator[None]:
+    """Meanwhile refuse to write over these files.
+
+    Commands know what they were given, and only the functions that they call know the names of what is written.
+    """
+    kept = frozenset(place for path in paths for place in (_place(path), os.path.realpath(path)))
+    token = _KEPT.set(_KEPT.get() | kept)
+    try:
+        yield
+    finally:
+        _KEPT.reset(token)
+
+
+def _place(path: str | Path) -> str:
+    """Where a name lies, links to its folder followed: a file that is moved there takes the place of a link."""
+    folder, name = os.path.split(os.path.abspath(path))
+    return os.path.join(os.path.realpath(folder), name)
+
+
+def check_place(path: str | Path) -> None:
+    """Refuse to write where something lies that a result must not take the place of.
+
+    Raises
+    ------
+    InputError
+        It is a file that is kept (`keeping`), or a pipe, a socket or a device.
+    """
+    if _place(path) in _KEPT.get():
+        raise InputError(f"{path}: found an input of this command, expected another file to write")
+    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+        raise InputError(f"{path}: found a pipe, a socket or a device, expected a file to write")
+
+
+@contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """Give a name to write to beside `path`; move it to `path` on success, remove it on failure.
 
-    In a folder that keeps seals (`seals.keep_seals`) the file is sealed. What `writing` says of errors holds.
+    In a folder that keeps seals (`seals.keep_seals`) the file is sealed. What `check_place` refuses is not written;
+    what `writing` says of errors holds.
     """
     path = Path(path)
+    check_place(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # Two processes may write the same result at once, such as the index of a genome: each its own part.
     part = path.with_name(f"{path.name}.{uuid4().hex}.part")

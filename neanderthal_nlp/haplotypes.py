@@ -17,6 +17,8 @@ What differs from bcftools:
 - An allele `*` (deleted by another record), a breakend and a symbolic allele other than `<DEL>`, `<*>` and `<NON_REF>`
   are counted and left out; bcftools writes the first two into the sequence and refuses the last.
 - An insertion at a place that was substituted leaves the substitution in soft-masked letters, too.
+- An insertion or a deletion at the last letter of a substitution is applied also where its REF and ALT differ in case,
+  such as ta and T; bcftools leaves it out then.
 - A `<DEL>` with neither, and a REF of one letter, is counted and left out; bcftools lets it hide a record at its place.
 - Unphased genotypes such as 0/1 and ./1 are refused: they do not say which copy an allele belongs to.
 - A record that starts before a stretch is left out of it, as by bcftools with `--regions-overlap 0` where it has that.

@@ -16,13 +16,15 @@ from neanderthal_nlp.parameters import PROTOCOLS
 
 PROFILES = ("demo", "article")
 INPUTS = ("genome", "introgressed", "genes")
-_MANY = 2**31 - 1
-_RANGES = {
-    "seed": (0, 2**32 - 1), "window_length": (1, _MANY), "k": (2, 10), "epochs": (1, _MANY), "n_estimators": (1, _MANY),
-    "n_draws": (1, _MANY), "word2vec_windows": (1, _MANY), "word2vec_workers": (1, 1024), "audit_epochs": (1, _MANY),
-    "audit_draws": (19, _MANY), "sweep_features": (1, _MANY), "sweep_windows": (2, _MANY), "null_order": (0, 5),
-    "sequence_windows": (2, _MANY), "sequence_epochs": (1, _MANY), "sequence_cnn_epochs": (1, _MANY),
+MANY = 2**31 - 1
+"""Most that is taken of what is counted."""
+RANGES = {
+    "seed": (0, 2**32 - 1), "window_length": (1, MANY), "k": (2, 10), "epochs": (1, MANY), "n_estimators": (1, MANY),
+    "n_draws": (1, MANY), "word2vec_windows": (1, MANY), "word2vec_workers": (1, 1024), "audit_epochs": (1, MANY),
+    "audit_draws": (19, MANY), "sweep_features": (1, MANY), "sweep_windows": (2, MANY), "null_order": (0, 5),
+    "sequence_windows": (2, MANY), "sequence_epochs": (1, MANY), "sequence_cnn_epochs": (1, MANY),
 }  # fmt: skip
+"""Least and most of whole numbers."""
 _LARGEST = 1 << 16
 _OPTIONAL = {
     "assembly", "chromsizes", "gaps", "split_file", "published_genes", "word2vec_windows", "sequence_windows", *INPUTS,
@@ -71,7 +73,9 @@ def read_profile(name: str, settings: Sequence[str] = ()) -> dict[str, Any]:
         change = {key: _parse(value, f"--set {setting}")}
         profile = {**profile, **_checked(change, f"--set {setting}", known["article"])}
     if profile["window_length"] < profile["k"]:
-        raise InputError(f"window_length: found {profile['window_length']}, expected at least k = {profile['k']}")
+        where = " ".join([f"--profile {name}", *(f"--set {setting}" for setting in settings)])
+        raise InputError(f"{where}: window_length: found {profile['window_length']}, expected at least k = "
+                         f"{profile['k']}")  # fmt: skip
     return profile
 
 
@@ -135,8 +139,8 @@ def _checked(values: dict[str, Any], source: str, keys: dict[str, Any]) -> dict[
             raise InputError(f"{source}: found {found}, expected KEY=VALUE with a key among {', '.join(expected)}")
         if value is None and key in _OPTIONAL:
             continue
-        if key in _RANGES:
-            low, high = _RANGES[key]
+        if key in RANGES:
+            low, high = RANGES[key]
             if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
                 raise InputError(f"{source}: {key}: found {_show(value)}, expected a whole number from {low} to {high}")
         elif key in _CHOICES:

@@ -39,6 +39,7 @@ STAGES = (
 )  # fmt: skip
 """Stages in their order; each is a rule of the workflow and a command, or a group of both, of `neanderthal-nlp`."""
 _FILES = (*INPUTS, "chromsizes", "gaps", "split_file", "published_genes")
+_MADE = ("results", "models", "figures", "inputs/null")
 _HELPERS = ("demo", "evaluation", "null-genome")
 _TOLD = re.compile(rf"({'|'.join((*STAGES, *_HELPERS))})( [a-z-]+)?: ")
 _TOLD_OF_JOBS = re.compile(rf"{_TOLD.pattern}|\d+ of \d+ steps")  # what a job prints is seen here if it fails
@@ -70,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody listens: not an error of ours
         return 0
     except OSError as error:
-        print(f"error: {error.filename or _directory(arguments)}: {error.strerror}", file=sys.stderr)
+        print(f"error: {error.filename or arguments.directory or 'working folder'}: {error.strerror}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)
@@ -150,7 +151,7 @@ def _configure(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _checked(name: str, path: str) -> str:
     """The path of a file as the workflow takes it."""
-    flag, place = f"--{name.replace('_', '-')}", Path(path).expanduser().absolute()
+    flag, place = f"--{name.replace('_', '-')}", _absolute(path)
     if not place.exists() or place.is_dir():
         raise InputError(f"{flag} {place}: no such file")
     if set(str(place)) & set("{}"):
@@ -169,7 +170,23 @@ def _fetch(names: Sequence[str], arguments: argparse.Namespace) -> dict[str, str
 
 def _directory(arguments: argparse.Namespace) -> Path:
     default = Path("runs") / Path(arguments.profile).stem
-    return Path(arguments.directory or default).expanduser().absolute()
+    return _absolute(arguments.directory or default)
+
+
+def _absolute(path: str | Path) -> Path:
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def _refuse_results(config: dict[str, Any], directory: Path) -> None:
+    """Refuse inputs that the run would make again: what makes a file removes it first."""
+    for name in _FILES:
+        path = config.get(name)
+        if path and any(Path(path).resolve().is_relative_to((directory / made).resolve()) for made in _MADE):
+            raise InputError(f"--{name.replace('_', '-')} {path}: found a result of the run in {directory}, which "
+                             "makes it itself, expected a file elsewhere, such as a copy of it")  # fmt: skip
 
 
 def _reproduce(arguments: argparse.Namespace, config: dict[str, Any]) -> int:
@@ -178,6 +195,7 @@ def _reproduce(arguments: argparse.Namespace, config: dict[str, Any]) -> int:
     targets = list(STAGES[: STAGES.index(until) + 1])
     if "linear" in targets:
         targets.append("evaluation")
+    _refuse_results(config, directory)
     with ExitStack() as stack:
         if arguments.dry_run:
             place = Path(stack.enter_context(tempfile.TemporaryDirectory()))

@@ -12,6 +12,7 @@ import hashlib
 import os
 import re
 import shutil
+import stat
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -127,6 +128,8 @@ def _write(seal: Path, digest: str) -> None:
 def sha256(path: str | Path) -> str:
     """SHA-256 of a file's bytes, as hexadecimal digits; a large file is read once as long as it does not change."""
     status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):  # to open a pipe waits for its other end
+        raise InputError(f"{path}: found no file, but a folder, a pipe, a socket or a device")
     if status.st_size < _LARGE:  # two changes of a small one may share a time
         return _digest(path)
     return _digest_once(os.path.abspath(path), status.st_ino, status.st_size, status.st_mtime_ns)

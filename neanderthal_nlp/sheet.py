@@ -17,8 +17,8 @@ COLUMNS = ("name", "genome", "regions")
 """Columns of a sheet; the last may be left out."""
 WORK = ".work"
 """Folder for what the jobs of a scan leave to one another, in the folder of the scan."""
-RESERVED = frozenset({"logs", "genomes.tsv"})
-"""Names beside the genomes' folders in the folder of a scan; what starts with a dot is taken, too."""
+RESERVED = frozenset({"logs", "genomes.tsv", "config.json", "cache"})
+"""Names beside the genomes' folders in that of a scan, or in its `WORK`; what starts with a dot is taken, too."""
 MAX_PARTS = 100
 """Parts are made larger than asked for where a genome would have more than about twice as many."""
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")

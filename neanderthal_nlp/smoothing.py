@@ -34,6 +34,8 @@ THRESHOLD = 0.5
 """Posterior above which a window is part of a segment, and share of its nucleotides from which it is introgressed."""
 WIDTHS = (1, 3, 5, 7, 9, 15, 21)
 """Widths that a moving average may have, windows."""
+MAX_SCORE = 1e9
+"""Largest magnitude of a score. Log-odds add up over the letters of a window: no chromosome has that many."""
 COLUMNS = ["method", "metric", "value", "low", "high"]
 """Of the evaluation."""
 _MIN_VARIANCE = 1e-6  # scores that are all alike would have a density without bound

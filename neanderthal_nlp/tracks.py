@@ -83,6 +83,11 @@ def bed9(frame: pd.DataFrame) -> pd.DataFrame:
         A probability is not between 0 and 1.
     """
     told = frame[frame["probability"].notna()]
+    strange = told[~told["probability"].between(0, 1)]
+    if len(strange):
+        first = strange.iloc[0]
+        raise InputError(f"{first['chrom']}:{first['start']}-{first['end']} ({first['name']}): found probability "
+                         f"{first['probability']:g}, expected 0 to 1")  # fmt: skip
     start, end, probability = (told[column].to_numpy() for column in ("start", "end", "probability"))
     return pd.DataFrame(
         {

@@ -4,15 +4,17 @@ import gzip
 import os
 import subprocess
 import sys
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pandas as pd
 import pysam
 import pytest
+import typer
 from Bio import SeqIO
 
 from neanderthal_nlp import cli, intervals, kmers, sequences
-from neanderthal_nlp.cli.stage import Stage
+from neanderthal_nlp.cli.stage import Stage, map_matrix
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.genome import open_genome
 
@@ -215,6 +217,13 @@ def test_counts_that_do_not_fit_the_windows_are_refused(genome, introgressed, tm
         stage("linear", run)
 
 
+def test_a_matrix_that_is_no_file_is_refused(tmp_path, refused):
+    for make, found in ((os.mkfifo, "a pipe, a socket or a device"), (os.mkdir, "a folder"), (str, "no such file")):
+        make(path := tmp_path / f"{make.__name__}.npy")
+        with refused(f"{path}: not letters of windows ({found})"):
+            map_matrix(path, "letters of windows")
+
+
 def invoke(*arguments):
     return subprocess.run([sys.executable, "-m", "neanderthal_nlp.cli", *map(str, arguments)], capture_output=True,
                           text=True, stdin=subprocess.DEVNULL, check=False)  # fmt: skip
@@ -242,6 +251,46 @@ def test_a_folder_that_cannot_be_made_is_one_line_and_status_2(genome, introgres
 def test_unknown_options_and_values_are_refused(tmp_path):
     assert invoke("regions", "--nonsense").returncode == 2
     assert invoke("kmers", "--genome", "x", "--directory", tmp_path, "--k", "0").returncode == 2
+
+
+def numbers_of(app):
+    """Options of the article and the audit that take a whole number: the functions that have them, their names, and
+    what typer is told of them.
+    """
+    for group in app.registered_groups:
+        yield from numbers_of(group.typer_instance)
+    for command in app.registered_commands:
+        if command.callback.__module__.rpartition(".")[2] in ("page", "scan", "scan_jobs", "smooth"):
+            continue
+        for name, hint in get_type_hints(command.callback, include_extras=True).items():
+            kinds = {hint, *get_args(hint)}
+            if int in kinds | {kind for part in kinds for kind in get_args(part)}:
+                yield command.callback.__name__, name, next(part for part in get_args(hint) if hasattr(part, "min"))
+
+
+def test_whole_numbers_have_bounds():
+    """All but the length of bins, which is held against the words that are counted in them."""
+    found = list(numbers_of(cli.app))
+    assert len(found) > 40
+    assert [(command, name) for command, name, told in found if None in (told.min, told.max)] == [
+        ("null_genome", "bin_size")
+    ]
+
+
+@pytest.mark.parametrize("words", ["forest --trees", "forest --seed", "split --seed", "windows --length", "windows --k",
+                                   "audit match --candidates", "null-genome --order"])  # fmt: skip
+def test_numbers_beyond_measure_are_refused_at_once(capsys, words):
+    with pytest.raises(SystemExit) as ended:
+        cli.app([*words.split(), str(10**30)])
+    assert ended.value.code == 2
+    assert f"Invalid value for '{words.split()[-1]}'" in capsys.readouterr().err
+
+
+def test_no_threads_are_refused(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.app(["forest", "--threads", "0", "--directory", "run"])
+    assert ended.value.code == 2
+    assert "found 0, expected -1" in capsys.readouterr().err
 
 
 def test_each_command_notes_what_it_took(genome, introgressed, tmp_path):
@@ -295,3 +344,26 @@ def test_help_needs_no_deep_learning():
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
     assert result.stdout.splitlines()[-1] == "[]"
+
+
+def test_every_command_keeps_what_it_was_given():
+    def commands(group):
+        for command in group.commands.values():
+            yield from commands(command) if hasattr(command, "commands") else [command]
+
+    found = list(commands(typer.main.get_command(cli.app)))
+    assert len(found) > 40
+    assert all(isinstance(command, cli._Command) for command in found)
+
+
+def test_a_command_writes_over_no_file_that_it_was_given(genome, introgressed, tmp_path, refused):
+    directory, folder = tmp_path / "run", tmp_path / "fasta"
+    regions(directory, genome, introgressed, "--unplaced", "drop")
+    folder.mkdir()
+    given = folder / "introgressed.fa"
+    given.write_bytes(genome.read_bytes())
+    with refused(given, "found an input of this command"):
+        stage("windows", directory, "--genome", given, "--fasta", folder, "--length", 1_000)
+    assert given.read_bytes() == genome.read_bytes()
+    with refused(directory / "results/introgressed.bed", "found an input of this command"):
+        regions(directory, genome, directory / "results/introgressed.bed")

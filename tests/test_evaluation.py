@@ -214,6 +214,22 @@ def test_without_resamples_there_is_no_interval():
     assert np.isnan(result.accuracy[1:]).all()
 
 
+@pytest.mark.parametrize(
+    ("model", "name", "value", "expected"),
+    [("forest", "score", np.inf, "a probability from 0 to 1"), ("forest", "score", np.nan, "a probability from 0 to 1"),
+     ("forest", "score", 1.5, "a probability from 0 to 1"), ("forest", "score", "x", "a probability from 0 to 1"),
+     ("linear_svm", "score", np.nan, "a number"), ("naive_bayes", "score", np.nan, "a number"),
+     ("forest", "label", 2, "0 or 1")],
+)  # fmt: skip
+def test_predictions_that_are_none_are_refused(refused, model, name, value, expected):
+    table = evaluation.tabulate_scores(np.array([0, 7]), np.array([0, 1]), {model: (np.array([0.2, 0.9]), 0.5)})
+    windows = pd.DataFrame({"cluster": range(8)})
+    assert evaluation.evaluate_scores(table, windows, n_bootstrap=2, seed=1)[model].accuracy.value == 1
+    table[name] = table[name].astype(object).where(table.index == 0, value)
+    with refused(f"predictions of {model}: window 7: found {name} {value}, expected {expected}"):
+        evaluation.evaluate_scores(table, windows, n_bootstrap=2, seed=1)
+
+
 def test_intervals_cover_the_truth():
     rng = np.random.default_rng(12)
     shift, n_runs = 1.2, 250

@@ -200,3 +200,32 @@ def test_provenance_names_inputs_by_hash(tmp_path):
     assert {"neanderthal_nlp", "numpy", "scikit-learn", "pysam"} <= set(record["versions"])
     assert all(record["versions"].values())
     files.write_json(record, Path(tmp_path / "provenance.json"))
+
+
+def test_what_is_kept_is_not_written_over_by_any_of_its_names(tmp_path, refused):
+    given, other, link, folder = (tmp_path / name for name in ("given", "other", "link", "folder"))
+    given.write_text("mine")
+    link.symlink_to(given)
+    folder.symlink_to(tmp_path)
+    for kept in (given, link, folder / "given"):
+        with files.keeping([kept]), files.keeping([other]):
+            for path in (given, folder / "given", tmp_path / "x/../given"):
+                with refused(path, "found an input of this command"), files.replacing(path):
+                    pytest.fail("written")
+    with files.keeping([link]), refused(link, "found an input"), files.replacing(link):
+        pytest.fail("written")
+    assert given.read_text() == "mine"
+    with files.replacing(given) as part:
+        part.write_text("later")
+    assert given.read_text() == "later"
+
+
+def test_a_pipe_or_a_device_is_not_replaced(tmp_path, refused):
+    pipe, link = tmp_path / "pipe", tmp_path / "null"
+    os.mkfifo(pipe)
+    link.symlink_to(os.devnull)
+    for path in (pipe, link):
+        with refused(path, "found a pipe, a socket or a device, expected a file to write"), files.replacing(path):
+            pytest.fail("written")
+    assert pipe.is_fifo()
+    assert link.is_symlink()

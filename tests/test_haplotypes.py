@@ -160,6 +160,13 @@ def test_records_are_counted_by_what_was_done_with_them(spell):
     assert spell("ACGTACGTACGTA", records, 2).counts == Counter(common | {SNV: 1, HAPLOID: 1})
 
 
+@pytest.mark.parametrize(("ref", "alt"), [("TA", "T"), ("ta", "T"), ("TA", "t")])
+def test_a_deletion_at_the_last_letter_of_a_substitution_is_applied_in_any_case(spell, tmp_path, ref, alt):
+    assert spell("ACGTACGT", [(3, "GT", "CC", "1|1"), (4, ref, alt, "1|1")]).sequence == "ACCCCGT"
+    theirs = consensus(None, tmp_path / "spell.vcf.gz", tmp_path / "spell.fa", 1).splitlines()[1]
+    assert theirs == ("ACCCCGT" if ref[0] == alt else "ACCCACGT")
+
+
 def test_a_deletion_without_an_end_is_left_out(spell):
     found = spell("ACGTACGT", [(3, "G", "<DEL>", "1|0"), (5, "A", "<DEL>", "0|1"), (7, "G", "<DEL>", "1|0", "END=8")])
     assert found.sequence == "ACGTACG"
@@ -713,6 +720,15 @@ def test_command_counts_what_is_left_out(tmp_path, capsys):
     told = capsys.readouterr().err
     assert "copy 1: 1 SNV, 0 MNVs, 1 indel (left out: 1 overlapping another record); 1 unphased" in told
     assert "copy 2: 1 SNV, 0 MNVs, 0 indels (left out: 1 haploid genotype); 1 unphased or half missing genotype" in told
+
+
+def test_command_writes_names_of_any_letters(tmp_path):
+    (tmp_path / "genome.fa").write_text(">chré\nACGTACGT\n", encoding="utf-8")
+    vcf = write_vcf(tmp_path / "v.vcf.gz", [("chré", 3, "G", "T", "0|1", ".")], samples=["José"], contigs=["chré"])
+    run(tmp_path / "genome.fa", vcf, tmp_path / "out")
+    for copy, letters in ((1, "ACGTACGT"), (2, "ACTTACGT")):
+        written = (tmp_path / f"out/José.{copy}.fa").read_text(encoding="utf-8")
+        assert written == f">chré:1-8 José copy {copy}\n{letters}\n"
 
 
 @pytest.fixture

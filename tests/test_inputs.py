@@ -789,6 +789,15 @@ def listed(*arguments):
     return {row[0]: dict(zip(header, row, strict=True)) for row in rows}
 
 
+def test_closed_streams_are_refused(tmp_path, monkeypatch, refused):
+    monkeypatch.setattr(sys, "stdout", None)
+    with refused("--list: found standard output closed"):
+        command.fetch(data_dir=tmp_path, listing=True)
+    monkeypatch.setattr(sys, "stdin", None)
+    with refused("no terminal to ask on"):
+        command.obtain(["hg19.2bit"], tmp_path, yes=False)
+
+
 def test_the_list_is_a_table_and_fetches_nothing(tmp_path):
     rows = listed("--data-dir", tmp_path / "none")
     assert list(rows) == list(inputs.REGISTRY)

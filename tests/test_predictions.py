@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import os
 import subprocess
 import sys
 
@@ -134,6 +135,35 @@ def test_predict_reads_standard_input(run):
         assert bad.stderr.decode().splitlines()[-1].startswith(f"predict: error: standard input: {said}")
 
 
+def test_only_a_dash_is_standard_input(run, tmp_path, monkeypatch):
+    (tmp_path / "-").write_text(">one\n" + draw_letters(1) + "\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "stdin", None)
+    call("predict", "./-", "--directory", run, "--output", tmp_path / "t.tsv")
+    assert read_table(tmp_path / "t.tsv")["record"].tolist() == ["one"]
+
+
+def test_closed_streams_are_refused(run, tmp_path, monkeypatch, refused):
+    (tmp_path / "one.fa").write_text(">one\n" + draw_letters(1) + "\n")
+    monkeypatch.setattr(sys, "stdin", None)
+    with refused("-: found standard input closed"):
+        call("predict", "-", "--directory", run, "--output", tmp_path / "t.tsv")
+    monkeypatch.setattr(sys, "stdout", None)
+    with refused("found standard output closed", "--output"):
+        call("predict", tmp_path / "one.fa", "--directory", run)
+
+
+def test_tables_are_utf_8_wherever_they_go(run, tmp_path):
+    name = os.fsdecode(b"one\xff.fa")
+    (tmp_path / name).write_text(">chr€\n" + draw_letters(1) + "\n", encoding="utf-8")
+    words = [sys.executable, "-P", "-m", "neanderthal_nlp.cli", "predict", name, "--directory", run]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    told = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, check=True).stdout
+    assert told.decode("utf-8").splitlines()[1].startswith("one\\udcff.fa\tchr€\t")
+    subprocess.run([*words, "--output", "t.tsv"], cwd=tmp_path, env=environment, check=True)
+    assert (tmp_path / "t.tsv").read_bytes() == told
+
+
 def test_what_a_bed_leaves_out_is_said(run, tmp_path, capsys):
     (tmp_path / "one.fa").write_text(f">one\n{draw_letters(1)}\n>short\nACGT\n>none\n{'N' * 1_500}\n")
     call("predict", tmp_path / "one.fa", "--directory", run, "--format", "bed")
@@ -246,6 +276,28 @@ def test_scan_writes_tracks_that_agree(run, planted, tmp_path, audited):
     inner = [(at[chrom, start], value) for chrom, start, value in middle if (chrom, start) in at]
     assert len(inner) > 0.9 * len(spans)
     np.testing.assert_allclose(*zip(*inner, strict=True), atol=1e-4)
+
+
+def test_genes_of_a_scan_are_looked_at_first_and_lie_on_the_genome(run, planted, tmp_path, capsys, refused):
+    def scan_with(*rows):
+        (tmp_path / "genes.tsv").write_text(
+            "".join(f"{row}\n" for row in ("Gene_Symbol\tchrom\tstart\tend\tProb_1", *rows))
+        )
+        call("scan", "--genome", planted.genome, "--output", tmp_path / "scan", "--directory", run, "--regions",
+             "chr2:1-9000", "--genes", tmp_path / "genes.tsv", "--cache", tmp_path)  # fmt: skip
+
+    with refused(tmp_path / "genes.tsv", "ABC1", "inf", "0 to 1"):
+        scan_with("ABC1\tchr2\t5\t900\tinf")
+    assert not (tmp_path / "scan").exists()
+    with open_genome(planted.genome, cache=tmp_path) as genome:
+        size = genome.chromsizes["chr2"]
+    scan_with(*(f"{name}\tchr2\t{start}\t{size + past}\t0.7"
+                for name, start, past in (("last", 5, 0), ("past", 5, 1), ("before", -1, 0))))  # fmt: skip
+    track = (tmp_path / "scan/genes.bed").read_text().splitlines()[1:]
+    assert [line.split("\t")[3] for line in track] == ["last"]
+    told = capsys.readouterr().err
+    assert f"{tmp_path / 'scan/genes.bed'}: left out 2 of 3 genes" in told
+    assert str(tmp_path / "genes.tsv") in told
 
 
 def test_scan_of_regions_keeps_the_order_of_the_genome(run, planted, tmp_path):

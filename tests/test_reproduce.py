@@ -319,6 +319,22 @@ def test_bad_regions_end_with_one_line_and_status_2(inputs, tmp_path, content, e
     assert not list((tmp_path / "run").rglob("*.bed"))
 
 
+@pytest.mark.parametrize("name", ["chromsizes", "gaps", "split_file", "introgressed"])
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+def test_a_result_of_the_run_is_no_input_of_it(inputs, tmp_path, capsys, name, dry):
+    directory = tmp_path / "run"
+    (directory / "results").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(directory)
+    result = directory / "results/given"
+    result.write_text("chr1\t2500000\n" if name == "chromsizes" else "chr1\t100\t50000\n")
+    given = {**inputs, name: tmp_path / "link/results/given"}
+    words = [word for key, path in given.items() for word in (f"--{key.replace('_', '-')}", str(path))]
+    assert reproduce.main(["--directory", str(directory), *words, *dry]) == 2
+    assert "found a result of the run" in capsys.readouterr().err
+    assert result.exists()
+    assert [path.name for path in directory.iterdir()] == ["results"]
+
+
 def test_arguments_are_checked_before_anything_runs(inputs, tmp_path, capsys):
     cases = [
         (["--genome", "/nowhere.fa"], "--genome /nowhere.fa: no such file"),
@@ -332,6 +348,7 @@ def test_arguments_are_checked_before_anything_runs(inputs, tmp_path, capsys):
         (["--set", "window_length=4"], "window_length: found 4, expected at least k = 5"),
         (["--genome", str(write(tmp_path / "{a}.fa", ">a"))], "a path with a brace"),
         (["--cores", "0"], "--cores 0: expected 1 or more"),
+        (["--genome", "~nobody of this name/x.fa"], "~nobody of this name/x.fa: Could not"),
         (["--profile", str(write(tmp_path / "p.yaml", "epochz: 3\n"))], "found epochz"),
         (["--profile", str(write(tmp_path / "q.yaml", "[1, 2\n"))], "not YAML"),
     ]

@@ -86,7 +86,7 @@ def test_sheet_names_what_is_wrong_and_where(tmp_path, refused, text, said):
 
 
 @pytest.mark.parametrize("name", ["", ".a", "..", "../a", "a/b", "/a", "-a", "a b", "ä", "{a}", "a" * 101, "Logs",
-                                  "genomes.tsv"])  # fmt: skip
+                                  "genomes.tsv", "config.json", "Cache"])  # fmt: skip
 def test_names_that_are_no_folders_are_refused(tmp_path, refused, name):
     write(tmp_path / "b.fa", ">")
     sheet = write(tmp_path / "s.tsv", f"name\tgenome\n{name}\tb.fa\n")
@@ -208,6 +208,20 @@ def test_parts_put_together_equal_a_single_scan(material, tmp_path, name, n):
     assert calls["introgressed"] == (table["call"] == "introgressed").sum()
     if name == "odd":
         assert {"too short to say", "too many N to say", "introgressed"} <= set(table["call"])
+
+
+@pytest.mark.parametrize("lost", ["a/scan.bed", "a/genes.bed", "b/scan.tsv", "genomes.tsv"])
+def test_a_sheet_whose_results_would_take_the_place_of_its_files_is_refused(material, tmp_path, refused, lost):
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        shutil.copy(material.folder / "odd.2bit", tmp_path / name / "x.2bit")
+    given = write(tmp_path / lost, "chr3\t100\t9000\n")
+    sheet, regions = (given, "") if lost == "genomes.tsv" else (tmp_path / "s.tsv", lost)
+    write(sheet, f"name\tgenome\tregions\na\ta/x.2bit\t\nb\tb/x.2bit\t{regions}\n")
+    before = given.read_text()
+    with refused(given, "found an input of this command"):
+        call("scan", "--sheet", sheet, "--output", tmp_path, *material.options(LENGTH))
+    assert given.read_text() == before
 
 
 def test_a_part_that_a_genome_does_not_have_is_refused(material, tmp_path, refused):
@@ -384,12 +398,17 @@ def test_what_changed_is_done_again_and_what_is_damaged_is_named(finished, mater
 
 @pytest.fixture(scope="module")
 def small(material, tmp_path_factory):
-    """A finished scan of two small genomes that can be changed: sheet, folder, options."""
-    folder = tmp_path_factory.mktemp("small")
+    """A finished scan of two small genomes that can be changed: sheet, folder, options.
+
+    Bundle and genes lie in a folder whose name would be a pattern to Snakemake.
+    """
+    folder, run = tmp_path_factory.mktemp("small"), tmp_path_factory.mktemp("run{y}")
+    shutil.copytree(material.folder / "models", run / "models")
+    shutil.copytree(material.folder / "results", run / "results")
     for number, name in enumerate("ab"):
         write_twobit({"chr1": random_letters(4_000, number)}, folder / f"{name}.2bit")
     sheet = write(folder / "s.tsv", "name\tgenome\na\ta.2bit\nb\tb.2bit\n")
-    output, options = folder / "out", material.options(LENGTH)
+    output, options = folder / "out", ["--directory", str(run), "--step", str(LENGTH)]
     result = scan(sheet, output, *options)
     assert result.returncode == 0, result.stderr
     return sheet, output, options

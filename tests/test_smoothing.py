@@ -405,3 +405,14 @@ def test_command_refuses_what_it_cannot_smooth(scanned, tmp_path):
     assert "no column score" in message(scan="no_score.tsv")
     assert "starts to rise" in (found := message(scan="back.tsv"))
     assert found.startswith(str(scanned / "back.tsv"))
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf", "1e309", "1e300", "-1.1e9"])
+def test_scores_that_no_model_gives_are_refused(scanned, tmp_path, refused, value):
+    rows = [line.split("\t") for line in (scanned / "scan/scan.tsv").read_text().splitlines()]
+    rows[3][rows[0].index("score")] = value
+    (tmp_path / "scan.tsv").write_text("".join("\t".join(row) + "\n" for row in rows))
+    place = "{}:{}-{}".format(*rows[3][3:6])
+    with refused(f"{tmp_path / 'scan.tsv'}: {place}: found score {float(value):g}, expected a number between"):
+        raise call_smooth(scanned, tmp_path / "out", scan=tmp_path / "scan.tsv", words=["--optional"]).exception
+    assert not (tmp_path / "out").exists()

@@ -208,6 +208,20 @@ def test_nothing_simpler_than_the_chosen_is_as_good(measured):
     assert choice in simplest
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [("k", 40, "1 to 10"), ("k", 0, "1 to 10"), ("cv_auroc", np.nan, "0 to 1"), ("cv_auroc", np.inf, "0 to 1"),
+     ("cv_auroc", 1.5, "0 to 1"), ("cv_se", -0.1, "0 to 1"), ("model", "oracle", "logistic_regression or boosted")],
+)  # fmt: skip
+def test_a_table_that_no_sweep_made_is_refused(refused, name, value, expected):
+    table = areas([("logistic_regression", True, 1, 0.7, 0.01), ("logistic_regression", True, 2, 0.8, 0.01)])
+    table = table.assign(n_features=[2, 10])
+    assert sweeps.choose_whole(table).k == 2
+    table[name] = table[name].astype(object).where(table.index == 0, value)
+    with refused("sweep: ", name, value, f"expected {expected}"):
+        sweeps.choose_whole(table.infer_objects())
+
+
 @given(n=st.integers(1, 30), most=st.integers(2, 70), seed=st.integers(0, 9))
 def test_whole_pairs_evenly_spaced_are_kept_with_their_sides(n, most, seed):
     windows = pd.DataFrame({"pair": np.tile(np.arange(n) * 3, 2), "row": np.arange(2 * n)})
@@ -268,12 +282,12 @@ def test_figure_draws_each_model_and_says_what_was_chosen(found):
         part = found.table[(found.table["model"] == model) & (found.table["canonical"] == canonical)]
         np.testing.assert_array_equal(line.get_ydata(), part["auroc"])
     row = found.table[found.table["chosen"]].iloc[0]
-    assert f"chosen: {row['auroc']:.2f}" in [text.get_text() for text in axes.texts]
+    assert f"chosen (ring) {row['auroc']:.2f}" in axes.get_title(loc="left")
     other = found.table.assign(chosen=found.table["k"].eq(4) & found.table["n_features"].gt(found.table.index + 94))
     two = plot_sweep(found.table, other)
     assert [axes.get_title(loc="left").split(":")[0] for axes in two.axes] == ["Letters of the run", "Random letters"]
     gc = found.table.iloc[0]["auroc"]
-    assert f"GC alone: {gc:.2f}" in [text.get_text() for text in two.axes[1].texts]
+    assert f"GC content alone {gc:.2f}" in two.axes[1].get_title(loc="left")
 
 
 def test_figure_of_unknown_models_is_refused(found):

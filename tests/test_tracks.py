@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import warnings
 import weakref
 
 import numpy as np
@@ -284,6 +285,15 @@ def test_gene_track_tells_probabilities(tmp_path):
     tracks.write_bed9([tracks.gene_track(genes)], tmp_path / "genes.bed", header=False)
     found, _ = read_bed9(tmp_path / "genes.bed", SIZES, header=False)
     assert [row[:5] for row in found] == [("chr2", 3, 13, "POU2F3", 500), ("chr2", 50, 60, "BNC_2", 750)]
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, 2, -1])
+def test_a_probability_that_is_none_is_refused_with_its_gene(refused, value):
+    genes = pd.DataFrame({"chrom": "chr2", "start": [50, 3], "end": [60, 13], "Gene_Symbol": ["BNC2", "POU2F3"],
+                          "Prob_1": [0.75, value]})  # fmt: skip
+    with warnings.catch_warnings(), refused(f"chr2:3-13 (POU2F3): found probability {value:g}, expected 0 to 1"):
+        warnings.simplefilter("error")
+        tracks.gene_track(genes)
 
 
 # Signal ---------------------------------------------------------------------------------------------------------------

@@ -75,7 +75,7 @@ def extraction(
     changed = np.abs(X - moved).sum(axis=1)
     accuracies = [
         _accuracy(fit_forest(counts, y, rows=parts.train, n_estimators=trees, seed=s, n_jobs=n_jobs), counts, y, parts)
-        for counts, s in ((X, seed), (moved, seed), (X, seed + 1))
+        for counts, s in ((X, seed), (moved, seed), (X, (seed + 1) % 2**32))
     ]  # fmt: skip
     n_test = len(parts.test)
     return [

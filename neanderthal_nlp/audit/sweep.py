@@ -203,8 +203,9 @@ def choose_whole(table: pd.DataFrame) -> Choice:
     Raises
     ------
     InputError
-        There is none.
+        There is none; or a row has an unknown model, or a number that no sweep gives.
     """
+    _check_table(table)
     n_words = [
         len(canonical_vocabulary(k)) if canonical else 4**k
         for k, canonical in zip(table["k"], table["canonical"], strict=True)
@@ -213,6 +214,17 @@ def choose_whole(table: pd.DataFrame) -> Choice:
     if whole.empty:
         raise InputError("sweep: found no model that learns from all words of its length, expected at least one")
     return choose_model(whole)[1]
+
+
+def _check_table(table: pd.DataFrame) -> None:
+    """Refuse a table that no sweep made, as far as the choice rests on it."""
+    for name, least, most in (("k", 1, MAX_K), ("cv_auroc", 0, 1), ("cv_se", 0, 1)):
+        wrong = np.flatnonzero(~table[name].between(least, most))
+        if len(wrong):
+            raise InputError(f"sweep: row {wrong[0] + 1}: found {name} {table[name].iloc[wrong[0]]}, "
+                             f"expected {least} to {most}")  # fmt: skip
+    if unknown := sorted(set(table["model"]) - set(MODELS)):
+        raise InputError(f"sweep: found the model {unknown[0]!r:.40}, expected {' or '.join(MODELS)}")
 
 
 def _deal(windows: pd.DataFrame, parts: Split, n_folds: int, seed: int) -> np.ndarray:

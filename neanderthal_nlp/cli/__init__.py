@@ -14,11 +14,13 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 import typer
+from typer.core import TyperCommand
 
 from neanderthal_nlp.cli import (
     article,
@@ -37,6 +39,7 @@ from neanderthal_nlp.cli import (
 )
 from neanderthal_nlp.cli.stage import say
 from neanderthal_nlp.errors import InputError
+from neanderthal_nlp.files import keeping
 
 LIFELINE = "NEANDERTHAL_NLP_LIFELINE"
 """Environment variable: the standard input is a pipe whose closing means that the run was ended."""
@@ -62,6 +65,36 @@ app.add_typer(audit.app, name="audit", help="What the numbers mean.")
 app.command()(audit.null_genome)
 app.command()(haplotypes.haplotypes)
 
+_OUTPUTS = frozenset({"output", "json", "doses", "directory", "cache", "work"})
+
+
+class _Command(TyperCommand):
+    """A command that writes over no file that it was given."""
+
+    def invoke(self, ctx: Any) -> Any:
+        with keeping(path for name, value in ctx.params.items() if name not in _OUTPUTS for path in _files(value)):
+            return super().invoke(ctx)
+
+
+def _files(value: object) -> Iterator[str]:
+    """Files that an option names: itself, each of several, or those in the folder of a bundle."""
+    for part in value if isinstance(value, list | tuple) else [value]:
+        if isinstance(part, str | Path) and os.path.isfile(part):
+            yield str(part)
+        elif isinstance(part, str | Path) and os.path.isfile(os.path.join(part, "bundle.json")):
+            yield from map(str, Path(part).iterdir())
+
+
+def _keep_inputs(app: typer.Typer) -> None:
+    for command in app.registered_commands:
+        command.cls = _Command
+    for group in app.registered_groups:
+        if group.typer_instance is not None:
+            _keep_inputs(group.typer_instance)
+
+
+_keep_inputs(app)
+
 
 def end_with_the_run(end: Callable[[], object] = lambda: os._exit(1)) -> None:
     """End this process when the run that started it does, even if that was killed.
@@ -77,7 +110,10 @@ def end_with_the_run(end: Callable[[], object] = lambda: os._exit(1)) -> None:
     """
     if LIFELINE not in os.environ:
         return
-    status = os.fstat(0)
+    try:
+        status = os.fstat(0)
+    except OSError:  # no standard input, and so not that pipe
+        return
     if stat.S_ISFIFO(status.st_mode) and os.environ[LIFELINE] == str(status.st_ino):
         threading.Thread(target=lambda: (os.read(0, 1), end()), daemon=True).start()
 
@@ -126,7 +162,8 @@ def main() -> None:
         say(name, f"error: {error}")
         sys.exit(2)
     except OSError as error:
-        if error.filename is None:
+        if error.errno is None:  # no error of the system, such as one of a connection
             raise
-        say(name, f"error: {error.filename}: {error.strerror}")
+        # Without a name it is standard output, or a working folder that was removed.
+        say(name, f"error: {error.filename or 'standard output or working folder'}: {error.strerror}")
         sys.exit(2)

@@ -17,13 +17,17 @@ from neanderthal_nlp.cli.stage import (
     Cache,
     Devices,
     Directory,
+    Epochs,
     GenomeFile,
     Seed,
     SplitFile,
     Stage,
+    Threads,
+    Trees,
     about,
     check_training,
     count_windows,
+    limits,
     load_forest,
     load_split,
     read_gaps,
@@ -32,6 +36,7 @@ from neanderthal_nlp.cli.stage import (
 )
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.files import read_record, read_table, replacing, write_bed, write_json, write_table
+from neanderthal_nlp.profiles import MANY
 from neanderthal_nlp.seals import keep_seals
 
 app = typer.Typer()
@@ -119,8 +124,10 @@ def regions(
 def windows(
     genome: GenomeFile,
     directory: Directory,
-    length: Annotated[int, typer.Option(min=1, help="Longest window, nt.")] = parameters.WINDOW_LENGTH,
-    k: Annotated[int, typer.Option(min=1, help="Word length.")] = parameters.K,
+    length: Annotated[
+        int, typer.Option(**limits("window_length"), help="Longest window, nt.")
+    ] = parameters.WINDOW_LENGTH,
+    k: Annotated[int, typer.Option(min=1, max=10, help="Word length.")] = parameters.K,
     as_published: AsPublished = False,
     fasta: Annotated[
         Path | None, typer.Option(help="Also write the clean regions as two FASTA files into this folder.")
@@ -185,11 +192,12 @@ def split(
         str | None, typer.Option(help="With chromosome: those to hold out, by commas (default: chosen by size).")
     ] = None,
     folds: Annotated[
-        int | None, typer.Option(min=2, help="With cluster or chromosome: write as many splits, NAME-1.tsv and on.")
+        int | None,
+        typer.Option(min=2, max=MANY, help="With cluster or chromosome: write as many splits, NAME-1.tsv and on."),
     ] = None,
     split_file: Annotated[Path | None, typer.Option(help="Take the split from this manifest instead.")] = None,
     output: Annotated[Path | None, typer.Option(help="Manifest to write (default: results/split.tsv).")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the split.")] = parameters.SPLIT_SEED,
+    seed: Annotated[int, typer.Option(**limits("seed"), help="Seed of the split.")] = parameters.SPLIT_SEED,
 ) -> None:
     """Divide the windows into training and test set; the models of later stages follow it."""
     from neanderthal_nlp import sequences, splits
@@ -228,7 +236,7 @@ def split(
 @app.command()
 def network(
     directory: Directory,
-    epochs: Annotated[int, typer.Option(min=1)] = parameters.EPOCHS,
+    epochs: Epochs = parameters.EPOCHS,
     split_file: SplitFile = None,
     devices: Devices = "auto",
     seed: Seed = 1,
@@ -266,8 +274,8 @@ def network(
 @app.command()
 def forest(
     directory: Directory,
-    trees: Annotated[int, typer.Option(min=1)] = parameters.N_ESTIMATORS,
-    threads: Annotated[int, typer.Option(help="Threads; -1 for all cores.")] = -1,
+    trees: Trees = parameters.N_ESTIMATORS,
+    threads: Threads = -1,
     accelerated: Annotated[
         bool, typer.Option("--accelerated", help="Grow the trees with scikit-learn-intelex (extra `fast`).")
     ] = False,
@@ -331,8 +339,10 @@ def evaluation(directory: Directory, seed: Seed = 1) -> None:
     windows = sequences.read_windows(stage.results / "windows.tsv")
     tables = []
     for name in ("network", "forest", "linear"):
-        predicted = read_table(stage.results / f"predictions/{name}.tsv")
-        for model, result in evaluate_scores(predicted, windows, seed=seed).items():
+        path = stage.results / f"predictions/{name}.tsv"
+        with about(path):
+            found = evaluate_scores(read_table(path), windows, seed=seed)
+        for model, result in found.items():
             frame = result.to_frame()
             frame.insert(0, "model", model)
             frame.insert(1, "protocol", protocol)
@@ -349,7 +359,7 @@ def genes(
     genes: Annotated[Path, typer.Option(help="Genes: refGene, GTF, GFF3, BED or `chrom:start-end<TAB>symbol`.")],
     directory: Directory,
     length: Annotated[
-        int, typer.Option(min=1, help="First nucleotides scored; shorter genes are skipped.")
+        int, typer.Option(**limits("window_length"), help="First nucleotides scored; shorter genes are skipped.")
     ] = parameters.GENE_LENGTH,
     k: Annotated[int, typer.Option(min=1, max=10, help="Word length.")] = parameters.K,
     published: Annotated[Path | None, typer.Option(help="Published table of predictions to compare with.")] = None,
@@ -389,9 +399,12 @@ def genes(
 def embeddings(
     genome: GenomeFile,
     directory: Directory,
-    max_windows: Annotated[int | None, typer.Option(min=1, help="Windows read by Word2Vec (default: all).")] = None,
+    max_windows: Annotated[
+        int | None, typer.Option(**limits("word2vec_windows"), help="Windows read by Word2Vec (default: all).")
+    ] = None,
     workers: Annotated[
-        int, typer.Option(min=1, help="Word2Vec threads; only one gives the same vectors each time.")
+        int,
+        typer.Option(**limits("word2vec_workers"), help="Word2Vec threads; only one gives the same vectors each time."),
     ] = parameters.WORD2VEC_WORKERS,
     k: Annotated[int, typer.Option(min=1, max=10, help="Word length.")] = parameters.K,
     seed: Seed = 1,
@@ -431,7 +444,7 @@ def intersections(
     genome: GenomeFile,
     genes: Annotated[Path, typer.Option(help="Genes: refGene, GTF, GFF3, BED or `chrom:start-end<TAB>symbol`.")],
     directory: Directory,
-    draws: Annotated[int, typer.Option(min=1, help="Depleted draws.")] = parameters.N_DRAWS,
+    draws: Annotated[int, typer.Option(**limits("n_draws"), help="Depleted draws.")] = parameters.N_DRAWS,
     gaps: Annotated[
         Path | None, typer.Option(help="BED of blocks that draws keep clear of (the article: none).")
     ] = None,

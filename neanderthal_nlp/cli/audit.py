@@ -12,9 +12,22 @@ import pandas as pd
 import typer
 
 from neanderthal_nlp import parameters
-from neanderthal_nlp.cli.stage import Cache, Directory, GenomeFile, Seed, Stage, about, read_gaps, say
+from neanderthal_nlp.cli.stage import (
+    Cache,
+    Directory,
+    GenomeFile,
+    Seed,
+    Stage,
+    Threads,
+    Trees,
+    about,
+    limits,
+    read_gaps,
+    say,
+)
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.files import provenance, read_table, sha256, write_json, write_table
+from neanderthal_nlp.profiles import MANY
 
 if TYPE_CHECKING:
     from neanderthal_nlp.audit.gene_table import Summary
@@ -33,7 +46,7 @@ def leaks(
         typer.Option(help="Split: article (default), distinct, cluster or chromosome; repeat it to compare several."),
     ] = None,
     split_file: Annotated[Path | None, typer.Option(help="Manifest of a split to use instead.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the split.")] = parameters.SPLIT_SEED,
+    seed: Annotated[int, typer.Option(**limits("seed"), help="Seed of the split.")] = parameters.SPLIT_SEED,
 ) -> None:
     """Tell from coordinates alone how much of the test set the training set has seen."""
     from neanderthal_nlp.audit.leaks import measure_leaks
@@ -87,13 +100,15 @@ def genes(
         Path | None,
         typer.Option(help="Published table of predictions, held against this run's windows (see published-genes)."),
     ] = None,
-    trees: Annotated[int, typer.Option(min=1)] = parameters.N_ESTIMATORS,
-    folds: Annotated[int, typer.Option(min=2, help="Folds of whole chromosomes; at most one a chromosome.")] = 5,
+    trees: Trees = parameters.N_ESTIMATORS,
+    folds: Annotated[
+        int, typer.Option(min=2, max=MANY, help="Folds of whole chromosomes; at most one a chromosome.")
+    ] = 5,
     length: Annotated[
-        int, typer.Option(min=1, help="First nucleotides of a gene that were scored.")
+        int, typer.Option(**limits("window_length"), help="First nucleotides of a gene that were scored.")
     ] = parameters.GENE_LENGTH,
     k: Annotated[int, typer.Option(min=1, max=10, help="Word length.")] = parameters.K,
-    threads: Annotated[int, typer.Option(help="Threads; -1 for all cores.")] = -1,
+    threads: Threads = -1,
     seed: Seed = 1,
     cache: Cache = None,
 ) -> None:
@@ -158,7 +173,7 @@ def published_genes(
     json: Annotated[Path, typer.Option(help="Where to write the report.")],
     gaps: Annotated[Path | None, typer.Option(help="BED; pairs that touch one of these are left out.")] = None,
     doses: Annotated[Path | None, typer.Option(help="Where to write the table that figure 18 is drawn from.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 1,
+    seed: Annotated[int, typer.Option(**limits("seed"), help="Seed of the bootstrap.")] = 1,
 ) -> None:
     """Tell from coordinates alone which published predictions are of letters that the forest was trained on."""
     from neanderthal_nlp.audit import gene_table
@@ -193,7 +208,7 @@ def intersections(
     introgressed: Annotated[Path | None, typer.Option(help="Introgressed regions, BED (default: the run's).")] = None,
     chromsizes: Annotated[Path | None, typer.Option(help="Chromosome sizes (default: the run's).")] = None,
     gaps: Annotated[Path | None, typer.Option(help="Runs of N, BED (default: the run's).")] = None,
-    draws: Annotated[int, typer.Option(min=19, help="Draws of each variant.")] = 200,
+    draws: Annotated[int, typer.Option(**limits("audit_draws"), help="Draws of each variant.")] = 200,
     seed: Seed = 1,
     cache: Cache = None,
 ) -> None:
@@ -298,7 +313,8 @@ def null_genome(
     chromsizes: Annotated[Path | None, typer.Option(help="With --gc-table: file of chromosome sizes.")] = None,
     assembly: Annotated[str | None, typer.Option(help="With --gc-table: sizes of an assembly, such as hg19.")] = None,
     order: Annotated[
-        int, typer.Option(min=0, help="Letters before it that a letter depends on; 1 keeps dinucleotides.")
+        int,
+        typer.Option(min=0, max=8, help="Letters before it that a letter depends on; 1 keeps dinucleotides."),
     ] = 1,
     bin_size: Annotated[int | None, typer.Option(help="With --genome: bins, nt (default: 100,000).")] = None,
     seed: Seed = 1,

@@ -13,7 +13,18 @@ import typer
 
 from neanderthal_nlp import parameters
 from neanderthal_nlp.audit.deviations import Effect
-from neanderthal_nlp.cli.stage import Cache, Directory, GenomeFile, Stage, about, load_counts, load_forest, read_gaps
+from neanderthal_nlp.cli.stage import (
+    Cache,
+    Directory,
+    GenomeFile,
+    Stage,
+    Threads,
+    about,
+    limits,
+    load_counts,
+    load_forest,
+    read_gaps,
+)
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.files import read_record, read_table, replacing, write_table
 
@@ -46,11 +57,17 @@ def deviations(
     intersections: Annotated[
         Path | None, typer.Option(help="Table of `audit intersections` (default: results/audit/intersections.tsv).")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of the network (default: the run's).")] = None,
-    trees: Annotated[int | None, typer.Option(min=1, help="Trees of the forests (default: the run's).")] = None,
-    draws: Annotated[int, typer.Option(min=1, help="Draws of each gene test.")] = parameters.N_DRAWS,
-    threads: Annotated[int, typer.Option(help="Threads of the forest; -1 for all cores.")] = -1,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed (default: that of the run's forest).")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(**limits("epochs"), help="Epochs of the network (default: the run's).")
+    ] = None,
+    trees: Annotated[
+        int | None, typer.Option(**limits("n_estimators"), help="Trees of the forests (default: the run's).")
+    ] = None,
+    draws: Annotated[int, typer.Option(**limits("n_draws"), help="Draws of each gene test.")] = parameters.N_DRAWS,
+    threads: Threads = -1,
+    seed: Annotated[
+        int | None, typer.Option(**limits("seed"), help="Seed (default: that of the run's forest).")
+    ] = None,
     cache: Cache = None,
 ) -> None:
     """Measure every place where the article's text, its published code and this package differ."""

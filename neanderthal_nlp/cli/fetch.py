@@ -43,6 +43,8 @@ def fetch(
     folder = inputs.data_folder(data_dir)
     if listing:
         sources = [inputs.look_up(name) for name in dict.fromkeys(names or inputs.REGISTRY)]
+        if sys.stdout is None:
+            raise InputError("--list: found standard output closed, expected it open")
         for line in (_overview if sys.stdout.isatty() else _table)(sources, folder):
             typer.echo(line)
     else:
@@ -134,7 +136,7 @@ def _agree(missing: Iterable[tuple[Input, Status]], folder: Path, *, yes: bool) 
         say("fetch", f"to download: {what}, into {folder}")
     if n_bytes <= MUCH or yes:
         return
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         raise InputError(f"{what} to download, and no terminal to ask on: expected --yes")
     try:
         typer.confirm("fetch: go on?", abort=True, err=True)

@@ -15,7 +15,7 @@ import pandas as pd
 import typer
 
 from neanderthal_nlp.cli.stage import Cache, GenomeFile, say
-from neanderthal_nlp.files import provenance, replacing, write_json
+from neanderthal_nlp.files import check_place, provenance, replacing, write_json
 
 if TYPE_CHECKING:
     from neanderthal_nlp.haplotypes import HaplotypeGenome
@@ -53,6 +53,7 @@ def haplotypes(
         regions = _regions(region, copies[0])
         name = copies[0].sample
         stem = re.sub(r"[^\w.+-]", "_", name)
+        check_place(output / f"{stem}.2.fa")  # removed where there is no second copy
         ploidies = [copies[0].ploidies(*place) for place in regions[["chrom", "start", "end"]].itertuples(index=False)]
         single = [found == {1} for found in ploidies]
         names = _names(regions)
@@ -61,7 +62,7 @@ def haplotypes(
         for copy in copies[:1] if all(single) else copies:
             part = stack.enter_context(replacing(output / f"{stem}.{copy.copy}.fa"))
             has = regions if copy.copy == 1 else regions[np.logical_not(single)]
-            with part.open("w", encoding="ascii") as handle:
+            with part.open("w", encoding="utf-8") as handle:
                 counts[copy.copy] = write_records(has, copy, handle)
         settings = {"sample": name, "region": region, "allow_unphased": allow_unphased}
         record = provenance({"genome": genome, "vcf": vcf}, settings, time.perf_counter() - start)

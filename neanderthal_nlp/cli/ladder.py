@@ -16,15 +16,20 @@ from neanderthal_nlp.cli.stage import (
     AsPublished,
     Cache,
     Directory,
+    Epochs,
     GenomeFile,
     Seed,
     Stage,
+    Threads,
+    Trees,
     count_windows,
+    limits,
     load_counts,
     read_gaps,
 )
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.files import markdown_table, read_table, replacing, write_json, write_table
+from neanderthal_nlp.profiles import MANY
 
 app = typer.Typer()
 
@@ -42,9 +47,11 @@ class Group(StrEnum):
 def match(
     genome: GenomeFile,
     directory: Directory,
-    length: Annotated[int, typer.Option(min=1, help="Longest window, nt.")] = parameters.WINDOW_LENGTH,
+    length: Annotated[
+        int, typer.Option(**limits("window_length"), help="Longest window, nt.")
+    ] = parameters.WINDOW_LENGTH,
     k: Annotated[int, typer.Option(min=1, max=10, help="Word length.")] = parameters.K,
-    candidates: Annotated[int, typer.Option(min=1, help="Places tried for each partner.")] = 300,
+    candidates: Annotated[int, typer.Option(min=1, max=MANY, help="Places tried for each partner.")] = 300,
     split_file: Annotated[
         Path | None, typer.Option(help="Split by chromosomes whose test chromosomes are held out here too.")
     ] = None,
@@ -125,9 +132,9 @@ def score(
     split_file: Annotated[list[Path], typer.Option(help="Split to train and test by; repeat it for folds.")],
     group: Annotated[Group, typer.Option(help="Models to score.")],
     output: Annotated[Path, typer.Option(help="Table of scores to write.")],
-    epochs: Annotated[int, typer.Option(min=1)] = parameters.EPOCHS,
-    trees: Annotated[int, typer.Option(min=1)] = parameters.N_ESTIMATORS,
-    threads: Annotated[int, typer.Option(help="Threads of the forest; -1 for all cores.")] = -1,
+    epochs: Epochs = parameters.EPOCHS,
+    trees: Trees = parameters.N_ESTIMATORS,
+    threads: Threads = -1,
     seed: Seed = 1,
 ) -> None:
     """Train models under a split and score the windows that it holds out."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -21,6 +22,7 @@ from neanderthal_nlp.cli.stage import (
     GenomeFile,
     Seed,
     Stage,
+    about,
     check_training,
     load_counts,
     load_forest,
@@ -28,6 +30,7 @@ from neanderthal_nlp.cli.stage import (
 )
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.files import name_kind, read_record, read_table, replacing
+from neanderthal_nlp.profiles import MANY
 
 if TYPE_CHECKING:
     from neanderthal_nlp.bundle import Bundle
@@ -126,7 +129,8 @@ def _make_audited(
     choice = sweeps.Choice("logistic_regression", True, k)
     if sweep is not None:
         inputs["sweep"] = sweep
-        choice = sweeps.choose_whole(read_table(sweep, _SWEEP))
+        with about(sweep):
+            choice = sweeps.choose_whole(read_table(sweep, _SWEEP))
     words = f"{'canonical' if choice.canonical else 'plain'} words of {choice.k}"
     stage.say(f"{choice.model.replace('_', ' ')} on {words}: fitting and calibrating on {len(windows):,} windows")
     parts = splits.split(windows, protocol="chromosome")
@@ -182,7 +186,7 @@ def _is_synthetic(stage: Stage) -> bool:
 
 @app.command()
 def predict(
-    fasta: Annotated[list[Path] | None, typer.Argument(help="FASTA, plain or gzip; - for standard input.")] = None,
+    fasta: Annotated[list[str] | None, typer.Argument(help="FASTA, plain or gzip; - for standard input.")] = None,
     bundle: BundleFolder = None,
     directory: Run = Path("runs/demo"),
     model: Which = Model.audited,
@@ -195,7 +199,8 @@ def predict(
     ] = None,
     output: Annotated[Path | None, typer.Option(help="File to write (default: standard output).")] = None,
     words: Annotated[
-        int, typer.Option(min=0, help="Words named for and against; a forest takes seconds a stretch for them.")
+        int,
+        typer.Option(min=0, max=MANY, help="Words named for and against; a forest takes seconds a stretch for them."),
     ] = 3,
     prior: Prior = HALF,
     unplaced: Annotated[
@@ -230,7 +235,7 @@ def predict(
         say("predict", f"left out of the BED: {_stretches(n.total - n.told)} without a probability")
 
 
-def _check_sources(fasta: list[Path], genome: Path | None, regions: str | None, output: Path | None) -> None:
+def _check_sources(fasta: list[str], genome: Path | None, regions: str | None, output: Path | None) -> None:
     """Refuse what cannot be scored before anything is read or written."""
     if not fasta and genome is None and regions is None:
         raise InputError(
@@ -240,13 +245,17 @@ def _check_sources(fasta: list[Path], genome: Path | None, regions: str | None, 
         raise InputError("found FASTA files and --genome or --regions, expected one or the other")
     if not fasta and (genome is None or regions is None):
         raise InputError("--regions needs --genome, and --genome needs --regions, to score pieces of a genome")
-    files = [path for path in fasta if str(path) != "-"]
+    files = [Path(word) for word in fasta if word != "-"]
     if len(fasta) - len(files) > 1:
         raise InputError("-: found twice, but standard input can be read once only")
+    if len(fasta) > len(files) and sys.stdin is None:
+        raise InputError("-: found standard input closed, expected FASTA from it")
     for path in files:
         if not path.is_file():
             raise InputError(f"{path}: found {name_kind(path)}, expected a FASTA file, or - for standard input")
     if output is None:
+        if sys.stdout is None:
+            raise InputError("found standard output closed, expected it open, or --output")
         return
     if output.is_dir():
         raise InputError(f"{output}: found a folder, expected a file to write")
@@ -257,13 +266,13 @@ def _check_sources(fasta: list[Path], genome: Path | None, regions: str | None, 
 
 
 def _score_files(
-    paths: list[Path], bundle: Bundle, n_words: int, prior: float, *, placed: bool
+    words: list[str], bundle: Bundle, n_words: int, prior: float, *, placed: bool
 ) -> Iterator[pd.DataFrame]:
     """Predictions for the records of files, each row with the name of its file: two files may use the same names."""
     from neanderthal_nlp import predict as scoring
 
-    for path in paths:
-        name, source = ("standard input", sys.stdin.buffer) if str(path) == "-" else (str(path), path)
+    for word in words:
+        name, source = ("standard input", sys.stdin.buffer) if word == "-" else (str(Path(word)), Path(word))
         seen: Counter[str] = Counter()
         stretches = scoring.cut_records(_count_names(scoring.read_records(source), seen), bundle.window_length,
                                         min_length=bundle.min_length, placed=placed, source=name)  # fmt: skip
@@ -311,7 +320,9 @@ def _stretches(n: int) -> str:
 @contextmanager
 def _writing(output: Path | None) -> Iterator[IO[str]]:
     if output is None:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")  # names of files may be any bytes
         yield sys.stdout
         return
-    with replacing(output) as part, part.open("w", encoding="utf-8") as handle:
+    with replacing(output) as part, part.open("w", encoding="utf-8", errors="backslashreplace") as handle:
         yield handle

@@ -11,7 +11,7 @@ import pandas as pd
 import typer
 
 from neanderthal_nlp.cli.predict import HALF, BundleFolder, Model, Prior, Run, Which, find_bundle, tell_calls
-from neanderthal_nlp.cli.stage import Cache, say
+from neanderthal_nlp.cli.stage import Cache, about, say
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.files import read_table, replacing
 
@@ -91,6 +91,8 @@ def scan(
     folder = find_bundle(bundle, directory, model)
     if genes is None and bundle is None and (directory / "results" / "genes.tsv").exists():
         genes = directory / "results" / "genes.tsv"
+    if genes is not None:
+        _read_genes(genes)  # what is wrong with them is told before anything is scored
     settings = Settings(folder, step, prior, genes, job_size, cache)
     if sheet is not None:
         from neanderthal_nlp.cli.scan_sheet import scan_sheet
@@ -163,6 +165,19 @@ def write_tracks(output: Path, sizes: Mapping[str, int], bundle: Bundle, prior: 
                       description=f"{name}: windows of training and test")  # fmt: skip
     if genes is None:
         return list(TRACKS)
-    tracks.write_bed9([tracks.gene_track(read_table(genes, _GENES))], output / GENE_TRACK, name="Genes",
+    track = _read_genes(genes)
+    outside = (track["start"] < 0) | (track["end"] > track["chrom"].map(sizes))
+    if outside.any():
+        say("scan", f"{output / GENE_TRACK}: left out {outside.sum():,} of {len(track):,} genes, which pass the end of "
+            f"their chromosome: is {genes} of another build?")  # fmt: skip
+    tracks.write_bed9([track[~outside]], output / GENE_TRACK, name="Genes",
                       description="Predicted by the article's forest")  # fmt: skip
     return [*TRACKS, GENE_TRACK]
+
+
+def _read_genes(path: Path) -> pd.DataFrame:
+    """The track of a table of genes."""
+    from neanderthal_nlp import tracks
+
+    with about(path):
+        return tracks.gene_track(read_table(path, _GENES))

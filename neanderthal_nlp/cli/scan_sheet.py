@@ -18,11 +18,12 @@ from neanderthal_nlp import __version__
 from neanderthal_nlp.cli.scan import GENE_TRACK, TABLE, TRACKS, Settings
 from neanderthal_nlp.cli.stage import say
 from neanderthal_nlp.errors import InputError
-from neanderthal_nlp.files import read_json, sha256, stamp, write_json, write_table
+from neanderthal_nlp.files import check_place, keeping, read_json, sha256, stamp, write_json, write_table
 from neanderthal_nlp.seals import SEALS, check_seal
 from neanderthal_nlp.sheet import WORK, Entry, read_sheet
 
 _TOLD = re.compile(r"scan: |scan-\w+: error: ")  # what a genome's last job says, and what is wrong with a genome
+_ALL = (TABLE, *TRACKS, GENE_TRACK)
 _COUNTED = ("total", "introgressed", "depleted")  # in calls.json
 _CHANGED = ("it, its regions, the genes or the bundle changed during the scan, so that its files may be of either "
             "version; the same command scans it anew")  # fmt: skip
@@ -68,6 +69,7 @@ def scan_sheet(sheet: Path, output: Path, settings: Settings, *, cores: int | No
     )
     bundle = read_bundle(settings.bundle)
     check_prior(bundle, settings.prior)
+    _check_places(entries, output)
     try:
         with driver.only_run(output, [WORK, *(entry.name for entry in entries)], profile=cluster):
             config = _configure(entries, output, settings)
@@ -84,6 +86,14 @@ def scan_sheet(sheet: Path, output: Path, settings: Settings, *, cores: int | No
         say("scan", f"the bundle {bundle.name} was trained on a made-up genome: it says nothing about human DNA")
     say("scan", f"{len(entries) - failed:,} of {len(entries):,} genomes scanned; genomes.tsv in {output}")
     return 2 if failed else 0
+
+
+def _check_places(entries: Sequence[Entry], output: Path) -> None:
+    """Refuse a sheet some of whose genomes or regions lie where results would take their place."""
+    files = [Path(named) for entry in entries for named in (entry.genome, entry.regions) if named]
+    with keeping(files):
+        for name in ("genomes.tsv", *(f"{entry.name}/{file}" for entry in entries for file in _ALL)):
+            check_place(output / name)
 
 
 def _run(config: Mapping[str, Any], output: Path, cores: int | None, cluster: str | None) -> None:
@@ -209,8 +219,9 @@ def _find_trouble(name: str, output: Path, files: Sequence[str]) -> str | None:
     work, folder, log = output / WORK / name, output / name, output / "logs/scan.log"
     note = work / "error.txt"
     if note.exists():
-        for file in (TABLE, *TRACKS, GENE_TRACK):  # of a genome that was here before
-            (folder / file).unlink(missing_ok=True)
+        for file in _ALL:  # of a genome that was here before; others are the user's
+            if (output / SEALS / name / file).exists():
+                (folder / file).unlink(missing_ok=True)
         return note.read_text(encoding="utf-8")
     there = [file for file in files if (folder / file).exists()]
     if not (work / "calls.json").exists():  # see `_forget`

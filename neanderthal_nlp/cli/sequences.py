@@ -15,9 +15,21 @@ import pandas as pd
 import typer
 
 from neanderthal_nlp import parameters
-from neanderthal_nlp.cli.stage import Cache, Devices, GenomeFile, Seed, Stage, about, check_input, map_matrix
+from neanderthal_nlp.cli.stage import (
+    Cache,
+    Devices,
+    Epochs,
+    GenomeFile,
+    Seed,
+    Stage,
+    about,
+    check_input,
+    limits,
+    map_matrix,
+)
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.files import markdown_table, read_record, read_table, replacing, reserve, write_table
+from neanderthal_nlp.profiles import MANY
 from neanderthal_nlp.seals import AGAIN, check_seal
 
 if TYPE_CHECKING:
@@ -91,9 +103,12 @@ def sub_sequences(
     cut: Annotated[list[Cut] | None, typer.Option(help="How windows are cut; default: both ways.")] = None,
     null: Annotated[bool, typer.Option("--null", help="The letters are random: rungs are named `null_...`.")] = False,
     max_windows: Annotated[
-        int | None, typer.Option(min=2, help="Windows at most; whole clusters of overlapping regions are kept.")
+        int | None,
+        typer.Option(
+            **limits("sequence_windows"), help="Windows at most; whole clusters of overlapping regions are kept."
+        ),
     ] = None,
-    epochs: Annotated[int, typer.Option(min=1)] = parameters.LSTM_EPOCHS,
+    epochs: Epochs = parameters.LSTM_EPOCHS,
     keep: Annotated[
         Path | None, typer.Option(help="Where to keep the network of the first rung, a .keras file.")
     ] = None,
@@ -174,7 +189,7 @@ def sequence_rules(
     depleted: Annotated[Path, typer.Option(help="Depleted regions, BED; row by row the partners.")],
     output: Annotated[Path, typer.Option(help="Table to write.")],
     gaps: Annotated[Path | None, typer.Option(help="BED; pairs that touch one of these are left out.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the splits.")] = parameters.SPLIT_SEED,
+    seed: Annotated[int, typer.Option(**limits("seed"), help="Seed of the splits.")] = parameters.SPLIT_SEED,
 ) -> None:
     """Tell from coordinates alone what accuracy on sub-sequences needs no learning."""
     from neanderthal_nlp.audit import sub_sequences as rungs
@@ -207,9 +222,11 @@ def follow_up(
     genome: GenomeFile,
     genes: Annotated[Path, typer.Option(help="Genes, in any form that the stage `genes` reads.")],
     output: Annotated[Path, typer.Option(help="Folder to write to.")],
-    sentences: Annotated[int, typer.Option(min=2, help="Test sub-sequences whose words are permuted.")] = 2_000,
-    words: Annotated[int, typer.Option(min=3, help="Most common words of the map.")] = 2_000,
-    mutated: Annotated[int, typer.Option(min=1, help="Test sub-sequences whose letters are replaced.")] = 100,
+    sentences: Annotated[
+        int, typer.Option(min=2, max=MANY, help="Test sub-sequences whose words are permuted.")
+    ] = 2_000,
+    words: Annotated[int, typer.Option(min=3, max=MANY, help="Most common words of the map.")] = 2_000,
+    mutated: Annotated[int, typer.Option(min=1, max=MANY, help="Test sub-sequences whose letters are replaced.")] = 100,
     seed: Seed = 1,
     cache: Cache = None,
 ) -> None:

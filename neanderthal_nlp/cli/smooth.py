@@ -104,10 +104,17 @@ def _held_out(windows: pd.DataFrame) -> list[str]:
 
 def _read_scan(path: Path, held_out: Sequence[str]) -> pd.DataFrame:
     """A scan, with the names of columns that `_INSIDE` gives; that it is one of the bundle's is checked."""
+    from neanderthal_nlp.smoothing import MAX_SCORE
+
     table = read_table(path, _SCAN).rename(columns=_INSIDE)
     strange = table[table["chrom"].isin(held_out) & (table["seen"] != "held out")]
     if len(strange):
         first = strange.iloc[0]
         raise InputError(f"{path}: {first['chrom']}:{first['start']}-{first['end']}: found seen {first['seen']!r}, "
                          "expected 'held out': the table is of another bundle")  # fmt: skip
+    beyond = table[table["score"].abs() > MAX_SCORE]
+    if len(beyond):
+        first = beyond.iloc[0]
+        raise InputError(f"{path}: {first['chrom']}:{first['start']}-{first['end']}: found score {first['score']:g}, "
+                         f"expected a number between -{MAX_SCORE:g} and {MAX_SCORE:g}")  # fmt: skip
     return table

@@ -6,18 +6,37 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import numpy as np
 import pandas as pd
 import typer
 
 from neanderthal_nlp.errors import InputError
-from neanderthal_nlp.files import provenance, read_record, replacing, sha256, write_record
+from neanderthal_nlp.files import name_kind, provenance, read_record, replacing, sha256, write_record
+from neanderthal_nlp.profiles import RANGES
 from neanderthal_nlp.seals import AGAIN, check_seal
 
 if TYPE_CHECKING:
     from neanderthal_nlp.evaluation import Split
+
+
+class _Limits(TypedDict):
+    min: int
+    max: int
+
+
+def limits(key: str) -> _Limits:
+    """Least and most that an option takes: those of a profile's key."""
+    low, high = RANGES[key]
+    return {"min": low, "max": high}
+
+
+def _not_zero(threads: int) -> int:
+    if threads == 0:
+        raise typer.BadParameter("found 0, expected -1 or a number from 1 on")
+    return threads
+
 
 Directory = Annotated[Path, typer.Option(help="Folder of the run: results/, models/ and figures/ lie below it.")]
 GenomeFile = Annotated[Path, typer.Option(help="Genome: FASTA (plain, bgzip, gzip) or 2bit.")]
@@ -25,7 +44,10 @@ Cache = Annotated[Path | None, typer.Option(help="Folder for genome indexes (def
 SplitFile = Annotated[
     Path | None, typer.Option(help="Manifest of a split to use rather than the run's, results/split.tsv.")
 ]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of the stage's random numbers.")]
+Seed = Annotated[int, typer.Option(**limits("seed"), help="Seed of the stage's random numbers.")]
+Epochs = Annotated[int, typer.Option(**limits("epochs"))]
+Trees = Annotated[int, typer.Option(**limits("n_estimators"))]
+Threads = Annotated[int, typer.Option(min=-1, max=1024, callback=_not_zero, help="Threads; -1 for all cores.")]
 Devices = Annotated[str, typer.Option(help="Where to train: auto (the GPUs, else the CPU), cpu, or a number of GPUs.")]
 AsPublished = Annotated[bool, typer.Option("--as-published", help="Do literally what the published code does.")]
 
@@ -122,10 +144,10 @@ def _read_vocabulary(path: Path) -> list[str]:
 
 def map_matrix(path: Path, what: str) -> np.ndarray:
     """Memory-map a matrix of the run; whoever knows its shape compares the seal after that."""
+    if not path.is_file():  # to open a pipe waits for its other end
+        raise InputError(f"{path}: not {what} ({name_kind(path)})")
     try:
         return np.lib.format.open_memmap(path, mode="r")
-    except FileNotFoundError:
-        raise InputError(f"{path}: not {what} (no such file)") from None
     except Exception as error:  # NumPy meets damage of the header with half a dozen exceptions of several families
         raise InputError(f"{path}: not {what} ({' '.join(str(error).split())}): {AGAIN}") from None
 

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from neanderthal_nlp.cli.stage import Cache, GenomeFile, Seed, Stage, about
+from neanderthal_nlp.cli.stage import Cache, GenomeFile, Seed, Stage, about, limits
 from neanderthal_nlp.files import write_table
+from neanderthal_nlp.profiles import MANY
 
 app = typer.Typer()
 
@@ -20,10 +21,16 @@ def sweep(
     split_file: Annotated[Path, typer.Option(help="Split by whole chromosomes to train and test by.")],
     output: Annotated[Path, typer.Option(help="Table to write.")],
     max_k: Annotated[int, typer.Option(min=1, max=10, help="Longest words; all lengths from 1 are tried.")] = 8,
-    max_windows: Annotated[int, typer.Option(min=2, help="Windows at most; evenly spaced pairs are kept.")] = 20_000,
-    max_features: Annotated[int, typer.Option(min=1, help="Words that a model learns from at most.")] = 2048,
-    iterations: Annotated[int, typer.Option(min=1, help="Boosted trees.")] = 100,
-    folds: Annotated[int, typer.Option(min=2, help="Folds of the training chromosomes; at most one each.")] = 5,
+    max_windows: Annotated[
+        int, typer.Option(**limits("sweep_windows"), help="Windows at most; evenly spaced pairs are kept.")
+    ] = 20_000,
+    max_features: Annotated[
+        int, typer.Option(**limits("sweep_features"), help="Words that a model learns from at most.")
+    ] = 2048,
+    iterations: Annotated[int, typer.Option(min=1, max=MANY, help="Boosted trees.")] = 100,
+    folds: Annotated[
+        int, typer.Option(min=2, max=MANY, help="Folds of the training chromosomes; at most one each.")
+    ] = 5,
     seed: Seed = 1,
     cache: Cache = None,
 ) -> None:

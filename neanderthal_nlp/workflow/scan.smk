@@ -104,7 +104,7 @@ rule merge:
         part_key=of_genome("part_key"),
         parts=of_genome("parts"),
         genome=of_genome("genome"),
-        options=config["merge_options"],
+        options=lambda wildcards: config["merge_options"],  # no pattern: a folder may have braces in its name
     priority: 1  # so that no more than a few genomes have their parts lying about
     threads: 1
     resources:
