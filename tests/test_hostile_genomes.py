@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from twobit import write_twobit
 
 from neanderthal_nlp.errors import InputError
-from neanderthal_nlp.fasta_index import MAX_NAME, BlockedText, PlainText, is_index_of
+from neanderthal_nlp.fasta_index import MAX_NAME, BlockedText, PlainText, is_index_of, read_index
 from neanderthal_nlp.files import FOLDED
 from neanderthal_nlp.genome import open_genome
 from neanderthal_nlp.kmers import count_kmers, get_kmers
@@ -233,6 +233,14 @@ def test_the_index_that_samtools_makes_is_the_files(fasta):
     index = Path(f"{fasta}.fai")
     assert index.read_text() == INDEX
     assert is_index_of(index, PlainText(fasta))
+
+
+def test_an_index_of_what_claims_to_be_huge_takes_no_more_memory_than_it_has(fasta):
+    index = Path(f"{fasta}.fai")
+    index.write_text(INDEX)
+    assert [entry.name for entry in read_index(index, limit=1 << 62)] == ["a", "b", "c"]
+    with pytest.raises(ValueError, match="too long"):
+        read_index(index, limit=len(INDEX) - 1)
 
 
 @pytest.mark.parametrize(

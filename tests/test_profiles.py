@@ -67,6 +67,7 @@ def test_values_are_checked(setting, message):
         ("- 1", "found list, expected keys and values"),
         ("epochs: x", "whole number"),
         ("x: 1", "found x"),
+        ("window_length: 4", r"--profile .*bad.yaml: window_length: found 4"),
     ],
 )
 def test_files_are_checked(tmp_path, text, message):
