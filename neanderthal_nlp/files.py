@@ -224,8 +224,8 @@ def keeping(paths: Iterable[str | Path]) -> Iterator[None]:
 
 def _place(path: str | Path) -> str:
     """Where a name lies, links to its folder followed: a file that is moved there takes the place of a link."""
-    folder, name = os.path.split(os.path.abspath(path))
-    return os.path.join(os.path.realpath(folder), name)
+    folder, name = os.path.split(path)
+    return os.path.join(os.path.realpath(folder or "."), name)
 
 
 def check_place(path: str | Path) -> None:
@@ -267,6 +267,10 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
     In a folder that keeps seals every file in it is sealed.
     """
     path = Path(path)
+    check_place(path)
+    for kept in _KEPT.get():
+        if Path(kept).is_relative_to(_place(path)):
+            raise InputError(f"{path}: found an input of this command in it, {kept}, expected another folder to write")
     path.parent.mkdir(parents=True, exist_ok=True)
     part, old = (path.with_name(f"{path.name}.{uuid4().hex}.part") for _ in range(2))
     part.mkdir()

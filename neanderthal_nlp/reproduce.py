@@ -181,12 +181,12 @@ def _absolute(path: str | Path) -> Path:
 
 
 def _refuse_results(config: dict[str, Any], directory: Path) -> None:
-    """Refuse inputs that the run would make again: what makes a file removes it first."""
+    """Refuse inputs that lie where the run keeps its results: what makes a file again removes it first."""
     for name in _FILES:
         path = config.get(name)
         if path and any(Path(path).resolve().is_relative_to((directory / made).resolve()) for made in _MADE):
-            raise InputError(f"--{name.replace('_', '-')} {path}: found a result of the run in {directory}, which "
-                             "makes it itself, expected a file elsewhere, such as a copy of it")  # fmt: skip
+            raise InputError(f"--{name.replace('_', '-')} {path}: found it where the run in {directory} keeps its "
+                             "results, which it may remove; expected a file elsewhere, such as a copy")  # fmt: skip
 
 
 def _reproduce(arguments: argparse.Namespace, config: dict[str, Any]) -> int:

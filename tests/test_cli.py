@@ -4,6 +4,7 @@ import gzip
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 from typing import get_args, get_type_hints
 
 import numpy as np
@@ -254,14 +255,10 @@ def test_unknown_options_and_values_are_refused(tmp_path):
 
 
 def numbers_of(app):
-    """Options of the article and the audit that take a whole number: the functions that have them, their names, and
-    what typer is told of them.
-    """
+    """Options that take a whole number: the functions that have them, their names, and what typer is told of them."""
     for group in app.registered_groups:
         yield from numbers_of(group.typer_instance)
     for command in app.registered_commands:
-        if command.callback.__module__.rpartition(".")[2] in ("page", "scan", "scan_jobs", "smooth"):
-            continue
         for name, hint in get_type_hints(command.callback, include_extras=True).items():
             kinds = {hint, *get_args(hint)}
             if int in kinds | {kind for part in kinds for kind in get_args(part)}:
@@ -365,5 +362,21 @@ def test_a_command_writes_over_no_file_that_it_was_given(genome, introgressed, t
     with refused(given, "found an input of this command"):
         stage("windows", directory, "--genome", given, "--fasta", folder, "--length", 1_000)
     assert given.read_bytes() == genome.read_bytes()
-    with refused(directory / "results/introgressed.bed", "found an input of this command"):
-        regions(directory, genome, directory / "results/introgressed.bed")
+    before = {path.name: path.read_bytes() for path in (directory / "results").iterdir()}
+    for option, name in (("--introgressed", "introgressed.bed"), ("--chromsizes", "chrom.sizes")):
+        with refused(directory / "results" / name, "found an input of this command"):
+            regions(directory, genome, introgressed, "--seed", 5, option, directory / "results" / name)
+    assert {path.name: path.read_bytes() for path in (directory / "results").iterdir()} == before
+
+
+@pytest.mark.parametrize("name", ["output", "json", "doses", "keep"])
+def test_an_output_is_looked_at_before_a_command_begins_and_may_be_there(tmp_path, refused, monkeypatch, name):
+    began = []
+    monkeypatch.setattr(typer.core.TyperCommand, "invoke", lambda command, context: began.append(context))
+    command, given = cli._Command("x"), tmp_path / "given"
+    given.write_text("mine")
+    with refused(given, "found an input of this command"):
+        command.invoke(SimpleNamespace(params={name: given, "windows": given}))
+    assert not began
+    command.invoke(SimpleNamespace(params={name: given, "windows": None}))
+    assert len(began) == 1

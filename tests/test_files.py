@@ -214,6 +214,18 @@ def test_what_is_kept_is_not_written_over_by_any_of_its_names(tmp_path, refused)
                     pytest.fail("written")
     with files.keeping([link]), refused(link, "found an input"), files.replacing(link):
         pytest.fail("written")
+    (tmp_path / "sub/below").mkdir(parents=True)
+    (tmp_path / "deep").symlink_to(tmp_path / "sub/below")  # deep/.. is sub
+    (tmp_path / "sub/given").write_text("mine, too")
+    with files.keeping([tmp_path / "sub/given"]):
+        with refused("found an input"), files.replacing(tmp_path / "deep/../given"):
+            pytest.fail("written")
+        with (
+            refused(tmp_path / "sub", "found an input of this command in it"),
+            files.replacing_folder(tmp_path / "sub"),
+        ):
+            pytest.fail("written")
+    assert (tmp_path / "sub/given").read_text() == "mine, too"
     assert given.read_text() == "mine"
     with files.replacing(given) as part:
         part.write_text("later")

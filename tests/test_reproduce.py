@@ -330,7 +330,7 @@ def test_a_result_of_the_run_is_no_input_of_it(inputs, tmp_path, capsys, name, d
     given = {**inputs, name: tmp_path / "link/results/given"}
     words = [word for key, path in given.items() for word in (f"--{key.replace('_', '-')}", str(path))]
     assert reproduce.main(["--directory", str(directory), *words, *dry]) == 2
-    assert "found a result of the run" in capsys.readouterr().err
+    assert "keeps its results, which it may remove" in capsys.readouterr().err
     assert result.exists()
     assert [path.name for path in directory.iterdir()] == ["results"]
 

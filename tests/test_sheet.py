@@ -29,9 +29,9 @@ from neanderthal_nlp import cli
 from neanderthal_nlp.bundle import write_bundle
 from neanderthal_nlp.cli import scan_sheet
 from neanderthal_nlp.cli.scan_jobs import join_tables
-from neanderthal_nlp.files import read_json, read_table
+from neanderthal_nlp.files import read_json, read_table, write_table
 from neanderthal_nlp.genome import open_genome
-from neanderthal_nlp.seals import AGAIN
+from neanderthal_nlp.seals import AGAIN, keep_seals
 from neanderthal_nlp.sheet import MAX_PARTS, cut_parts, read_sheet
 from neanderthal_nlp.workflow import driver
 
@@ -362,6 +362,17 @@ def test_what_is_killed_is_made_good(finished, material, tmp_path):
     assert (table[["introgressed", "depleted", "other"]].sum(axis=1) == table["windows"]).all()
     assert f"scan: 3 of 3 genomes scanned; genomes.tsv in {output}" in finished.told
     assert not [*output.rglob("*.part"), *output.glob(".work/*/*.tsv")]
+
+
+def test_of_a_refused_genome_only_what_was_sealed_is_removed(tmp_path):
+    (tmp_path / ".work/a").mkdir(parents=True)
+    write(tmp_path / ".work/a/error.txt", "no FASTA")
+    keep_seals(tmp_path, ["a"])
+    write_table(pd.DataFrame({"x": [1]}), tmp_path / "a/scan.tsv")
+    write(tmp_path / "a/scan.bed", "mine")
+    assert scan_sheet._find_trouble("a", tmp_path, FILES) == f"no FASTA; not of it: scan.bed in {tmp_path / 'a'}"
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["scan.bed"]
+    assert not [*(tmp_path / ".sealed/a").iterdir()]
 
 
 def test_what_changed_is_done_again_and_what_is_damaged_is_named(finished, material, tmp_path):

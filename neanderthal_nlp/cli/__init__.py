@@ -6,6 +6,7 @@ them in order.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import resource
@@ -39,12 +40,14 @@ from neanderthal_nlp.cli import (
 )
 from neanderthal_nlp.cli.stage import say
 from neanderthal_nlp.errors import InputError
-from neanderthal_nlp.files import keeping
+from neanderthal_nlp.files import check_place, keeping
 
 LIFELINE = "NEANDERTHAL_NLP_LIFELINE"
 """Environment variable: the standard input is a pipe whose closing means that the run was ended."""
 COSTS = "NEANDERTHAL_NLP_COSTS"
 """Environment variable: a table, TSV, to which each command adds a line that says what it took."""
+_NAMELESS = {errno.ENOSPC: "standard output", errno.EBADF: "standard output", errno.ENOENT: "working folder"}
+"""What an error is about that names no file: to write to one that is open, or to ask where one is."""
 COST_COLUMNS = ("command", "arguments", "seconds", "cpu_seconds", "peak_mib")
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -65,20 +68,26 @@ app.add_typer(audit.app, name="audit", help="What the numbers mean.")
 app.command()(audit.null_genome)
 app.command()(haplotypes.haplotypes)
 
-_OUTPUTS = frozenset({"output", "json", "doses", "directory", "cache", "work"})
+_WRITTEN = ("output", "json", "doses", "keep")
+_FOLDERS = ("directory", "cache", "work")
 
 
 class _Command(TyperCommand):
-    """A command that writes over no file that it was given."""
+    """A command that writes over no file that it was given; of those that it names, that is told before it begins."""
 
     def invoke(self, ctx: Any) -> Any:
-        with keeping(path for name, value in ctx.params.items() if name not in _OUTPUTS for path in _files(value)):
+        given = [value for name, value in ctx.params.items() if name not in (*_WRITTEN, *_FOLDERS)]
+        with keeping(path for value in given for path in _files(value)):
+            for path in filter(None, map(ctx.params.get, _WRITTEN)):
+                check_place(path)
             return super().invoke(ctx)
 
 
 def _files(value: object) -> Iterator[str]:
     """Files that an option names: itself, each of several, or those in the folder of a bundle."""
     for part in value if isinstance(value, list | tuple) else [value]:
+        if part == "-":  # standard input
+            continue
         if isinstance(part, str | Path) and os.path.isfile(part):
             yield str(part)
         elif isinstance(part, str | Path) and os.path.isfile(os.path.join(part, "bundle.json")):
@@ -162,8 +171,8 @@ def main() -> None:
         say(name, f"error: {error}")
         sys.exit(2)
     except OSError as error:
-        if error.errno is None:  # no error of the system, such as one of a connection
+        file = error.filename or _NAMELESS.get(error.errno or 0)
+        if file is None:
             raise
-        # Without a name it is standard output, or a working folder that was removed.
-        say(name, f"error: {error.filename or 'standard output or working folder'}: {error.strerror}")
+        say(name, f"error: {file}: {error.strerror}")
         sys.exit(2)

@@ -35,7 +35,7 @@ from neanderthal_nlp.cli.stage import (
     training_inputs,
 )
 from neanderthal_nlp.errors import InputError
-from neanderthal_nlp.files import read_record, read_table, replacing, write_bed, write_json, write_table
+from neanderthal_nlp.files import check_place, read_record, read_table, replacing, write_bed, write_json, write_table
 from neanderthal_nlp.profiles import MANY
 from neanderthal_nlp.seals import keep_seals
 
@@ -87,6 +87,8 @@ def regions(
     from neanderthal_nlp.genome import open_genome
 
     stage = Stage("regions", directory)
+    for name in ("introgressed.bed", "depleted.bed", "gaps.bed", "chrom.sizes", "regions.json"):
+        check_place(stage.results / name)  # of all, before one is written
     with open_genome(genome, cache=cache) as letters:
         sizes = sequences.assembly_sizes(letters, assembly=assembly, chromsizes=chromsizes)
         frame = intervals.read_regions(introgressed, sizes)

@@ -16,6 +16,7 @@ import typer
 from neanderthal_nlp.cli.predict import Model, Run, bundle_folder
 from neanderthal_nlp.cli.stage import Cache, say
 from neanderthal_nlp.errors import InputError
+from neanderthal_nlp.profiles import MANY
 
 app = typer.Typer()
 _TITLES = {Model.audited: "audited", Model.as_published: "as published"}
@@ -30,7 +31,7 @@ def show(
     genome: Annotated[Path | None, typer.Option(help="Genome of the run, to pick genes from.")] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int | None, typer.Option(min=1, max=65_535, help="Port (default: a free one from 7860).")] = None,
-    max_letters: Annotated[int, typer.Option(min=1, help="Letters that are taken at once.")] = 5_000_000,
+    max_letters: Annotated[int, typer.Option(min=1, max=MANY, help="Letters that are taken at once.")] = 5_000_000,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that an answer may take.")] = 30.0,
     cache: Cache = None,
 ) -> None:

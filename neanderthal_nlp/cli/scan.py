@@ -14,6 +14,7 @@ from neanderthal_nlp.cli.predict import HALF, BundleFolder, Model, Prior, Run, W
 from neanderthal_nlp.cli.stage import Cache, about, say
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.files import read_table, replacing
+from neanderthal_nlp.profiles import MANY
 
 if TYPE_CHECKING:
     from neanderthal_nlp.bundle import Bundle
@@ -37,13 +38,15 @@ Regions = Annotated[
     ),
 ]
 Step = Annotated[
-    int | None, typer.Option(min=1, help="Nucleotides from window to window (default: a quarter of a window).")
+    int | None,
+    typer.Option(min=1, max=MANY, help="Nucleotides from window to window (default: a quarter of a window)."),
 ]
 Genes = Annotated[
     Path | None, typer.Option(help="Table of predicted genes to make a track of (default: the run's, if any).")
 ]
 JobSize = Annotated[
-    int, typer.Option(min=1, help="With --sheet: nucleotides of a job. Chromosomes are put together up to it.")
+    int,
+    typer.Option(min=1, max=10**12, help="With --sheet: nucleotides of a job. Chromosomes are put together up to it."),
 ]
 
 
@@ -73,7 +76,7 @@ def scan(
     prior: Prior = HALF,
     genes: Genes = None,
     cores: Annotated[
-        int | None, typer.Option(min=1, help="With --sheet: cores to use, one a job (default: all).")
+        int | None, typer.Option(min=1, max=MANY, help="With --sheet: cores to use, one a job (default: all).")
     ] = None,
     cluster: Annotated[
         str | None, typer.Option(help="With --sheet: where jobs run, as `reproduce --cluster` takes it.")

@@ -23,6 +23,7 @@ from neanderthal_nlp.cli.scan import write_tracks as make_tracks
 from neanderthal_nlp.cli.stage import GenomeFile, say
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.files import open_binary, replacing, write_json
+from neanderthal_nlp.profiles import MANY
 
 app = typer.Typer()
 
@@ -58,7 +59,7 @@ def scan_part(
     work: Work,
     cache: CacheFolder,
     bundle: BundlePath,
-    number: Annotated[int, typer.Option(min=0, help="Of the part, from 0.")],
+    number: Annotated[int, typer.Option(min=0, max=MANY, help="Of the part, from 0.")],
     key: Key,
     regions: Regions = None,
     job_size: JobSize = JOB_SIZE,
@@ -86,7 +87,7 @@ def scan_merge(
     cache: CacheFolder,
     bundle: BundlePath,
     output: Annotated[Path, typer.Option(help="Folder for the table and the tracks.")],
-    parts: Annotated[int, typer.Option(min=1, help="How many there are.")],
+    parts: Annotated[int, typer.Option(min=1, max=MANY, help="How many there are.")],
     part_key: Annotated[str, typer.Option(help="Key of the parts.")],
     key: Key,
     prior: Prior = HALF,

@@ -215,14 +215,16 @@ def _sum_up(
 
 
 def _find_trouble(name: str, output: Path, files: Sequence[str]) -> str | None:
-    """Why a genome has no results that can be relied on, or None. What a refused one had is removed."""
+    """Why a genome has no results that can be relied on, or None. What a scan of a refused one left is removed."""
     work, folder, log = output / WORK / name, output / name, output / "logs/scan.log"
     note = work / "error.txt"
     if note.exists():
-        for file in _ALL:  # of a genome that was here before; others are the user's
-            if (output / SEALS / name / file).exists():
+        for file in _ALL:  # of a genome that was here before; what has no seal may be the user's
+            if (seal := output / SEALS / name / file).exists():
                 (folder / file).unlink(missing_ok=True)
-        return note.read_text(encoding="utf-8")
+                seal.unlink()
+        left = [file for file in _ALL if (folder / file).exists()]
+        return note.read_text(encoding="utf-8") + (f"; not of it: {', '.join(left)} in {folder}" if left else "")
     there = [file for file in files if (folder / file).exists()]
     if not (work / "calls.json").exists():  # see `_forget`
         return f"failed; see {log}" + (f"; the files in {folder} are of an earlier scan" if there else "")

@@ -13,6 +13,7 @@ from neanderthal_nlp.cli.predict import BundleFolder, Model, Run, Which, find_bu
 from neanderthal_nlp.cli.stage import Seed, Stage, about
 from neanderthal_nlp.errors import InputError
 from neanderthal_nlp.files import read_table, write_bed, write_table
+from neanderthal_nlp.profiles import MANY
 
 app = typer.Typer()
 
@@ -33,7 +34,7 @@ def smooth(
     introgressed: Annotated[
         Path | None, typer.Option(help="BED of introgressed regions (default: the run's, results/introgressed.bed).")
     ] = None,
-    n_iter: Annotated[int, typer.Option(min=0, help="Rounds of Baum-Welch after the labelled start.")] = 0,
+    n_iter: Annotated[int, typer.Option(min=0, max=MANY, help="Rounds of Baum-Welch after the labelled start.")] = 0,
     optional: Annotated[
         bool, typer.Option("--optional", help="Where too little was held out, write empty tables.")
     ] = False,
