@@ -473,7 +473,7 @@ def test_the_command(genome, make, tmp_path):
 @pytest.mark.parametrize(
     ("options", "part"),
     [
-        (["--output", "GENOME", "--genome", "GENOME"], "--output: found"),
+        (["--output", "GENOME", "--genome", "GENOME"], "found an input of this command"),
         (["--output", "OUT"], "found neither"),
         (["--output", "OUT", "--genome", "GENOME", "--gc-table", "GENOME"], "found both"),
     ],

@@ -326,8 +326,6 @@ def null_genome(
     start = time.perf_counter()
     files = {"genome": genome, "gc_table": gc_table, "gaps": gaps, "chromsizes": chromsizes}
     inputs = {name: path for name, path in files.items() if path is not None}
-    if output.resolve() in (path.resolve() for path in inputs.values()):
-        raise InputError(f"--output: found {output}, an input, expected another file")
     with open_landscape(**files, assembly=assembly, order=order, bin_size=bin_size, cache=cache) as landscape:
         bin_size = landscape.bin_size
         chroms = write_null_genome(
