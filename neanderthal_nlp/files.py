@@ -236,7 +236,7 @@ def check_place(path: str | Path) -> None:
     InputError
         It is a file that is kept (`keeping`), or a pipe, a socket or a device.
     """
-    if _place(path) in _KEPT.get():
+    if not _KEPT.get().isdisjoint((_place(path), os.path.realpath(path))):
         raise InputError(f"{path}: found an input of this command, expected another file to write")
     if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
         raise InputError(f"{path}: found a pipe, a socket or a device, expected a file to write")

@@ -1,5 +1,6 @@
-"""Frames of intervals for tests: built from tuples, read as tuples, and what bedtools says of files of them."""
+"""Frames for tests: built from tuples, read as tuples, files of their lines, and what bedtools says of these."""
 
+import gzip
 import subprocess
 
 import numpy as np
@@ -23,3 +24,15 @@ def run_bedtools(program, *arguments):
     """Rows that bedtools prints, as lists of fields."""
     done = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, check=True)
     return [line.split("\t") for line in done.stdout.splitlines()]
+
+
+def write(path, lines, *, newline="\n", compress=False):
+    """A file of lines, plain or gzip."""
+    data = (newline.join(lines) + newline).encode()
+    path.write_bytes(gzip.compress(data, mtime=0) if compress else data)
+    return path
+
+
+def tuples(frame):
+    """Rows of any frame as tuples."""
+    return list(frame.itertuples(index=False, name=None))

@@ -1,9 +1,8 @@
 """Gene annotations: the same genes in every form, and what is wrong with a file."""
 
-import gzip
-
 import numpy as np
 import pytest
+from frames import tuples, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -76,16 +75,6 @@ FORMS = {
     "BED": lambda rows: ["track name=genes", *bed(rows)],
     "regions": regions,
 }
-
-
-def write(path, lines, *, newline="\n", compress=False):
-    data = (newline.join(lines) + newline).encode()
-    path.write_bytes(gzip.compress(data, mtime=0) if compress else data)
-    return path
-
-
-def tuples(frame):
-    return list(frame.itertuples(index=False, name=None))
 
 
 @pytest.mark.parametrize("form", FORMS)

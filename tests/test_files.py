@@ -226,6 +226,8 @@ def test_what_is_kept_is_not_written_over_by_any_of_its_names(tmp_path, refused)
         ):
             pytest.fail("written")
     assert (tmp_path / "sub/given").read_text() == "mine, too"
+    with files.keeping([given]), refused(link, "found an input"), files.replacing(link):  # would leave two files
+        pytest.fail("written")
     assert given.read_text() == "mine"
     with files.replacing(given) as part:
         part.write_text("later")

@@ -1,8 +1,7 @@
-import gzip
-
 import numpy as np
 import pandas as pd
 import pytest
+from frames import tuples, write
 
 from neanderthal_nlp import genes as module
 from neanderthal_nlp.annotation import read_genes
@@ -17,16 +16,6 @@ from neanderthal_nlp.genes import (
 )
 
 COLUMNS = ["chrom", "start", "end", "gene_symbol", "strand"]
-
-
-def write(path, lines, *, newline="\n", compress=False):
-    data = (newline.join(lines) + newline).encode()
-    path.write_bytes(gzip.compress(data, mtime=0) if compress else data)
-    return path
-
-
-def tuples(frame):
-    return list(frame.itertuples(index=False, name=None))
 
 
 class StubGenome:

@@ -86,11 +86,11 @@ class _Command(TyperCommand):
 def _files(value: object) -> Iterator[str]:
     """Files that an option names: itself, each of several, or those in the folder of a bundle."""
     for part in value if isinstance(value, list | tuple) else [value]:
-        if part == "-":  # standard input
+        if not isinstance(part, str | Path) or part == "-":  # standard input
             continue
-        if isinstance(part, str | Path) and os.path.isfile(part):
+        if os.path.isfile(part):
             yield str(part)
-        elif isinstance(part, str | Path) and os.path.isfile(os.path.join(part, "bundle.json")):
+        elif os.path.isfile(os.path.join(part, "bundle.json")):
             yield from map(str, Path(part).iterdir())
 
 

@@ -261,8 +261,6 @@ def _check_sources(fasta: list[str], genome: Path | None, regions: str | None, o
         raise InputError(f"{output}: found a folder, expected a file to write")
     if output.suffix == ".gz":
         raise InputError(f"{output}: expected a name without .gz: what is written is not compressed")
-    if output.resolve() in {path.resolve() for path in (*files, *([genome] if genome else []), Path(regions or ""))}:
-        raise InputError(f"{output}: found an input of this command, expected another file to write")
 
 
 def _score_files(
